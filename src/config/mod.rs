@@ -1,0 +1,129 @@
+//! `sentinel.toml` as typed values. Loaded once at start and again at each reload; what does not
+//! parse is reported with file, line and key, and nothing of a bad file is used.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::model::{
+    authorized_keys::AuthorizedKey,
+    key::PublicKey,
+    name::{Account, BackendName, PoolName, RouteName},
+};
+
+/// Everything that the administrator can set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where state lives that outlives a restart.
+    pub state_dir: PathBuf,
+    /// The unix socket of the local executable.
+    pub control_socket: PathBuf,
+    /// `[ssh]`
+    pub ssh: Ssh,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[log]`
+    pub log: Log,
+    /// `[[backend]]`, in file order.
+    pub backends: Vec<Arc<Backend>>,
+    /// `[[route]]`, in file order.
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// The SSH door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssh {
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// Directory of host keys, CA key and link key.
+    pub host_keys: PathBuf,
+    /// From accept to success, wall to wall.
+    pub login_grace: Duration,
+    /// How long a login waits for a container to become reachable.
+    pub wait: Duration,
+    /// How long sessions may run on after SIGTERM.
+    pub drain: Duration,
+    /// CAs whose user certificates open containers (the principal is the login name).
+    pub user_ca_keys: Vec<PublicKey>,
+    /// Unauthenticated connections that one source address may hold.
+    pub max_startups_per_source: usize,
+    /// Unauthenticated connections in all.
+    pub max_startups: usize,
+}
+
+/// Who administers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// The login name that means the console.
+    pub login: Account,
+    /// Keys of administrators, from `authorized_keys` and `authorized_keys_file`.
+    pub keys: Vec<AuthorizedKey>,
+    /// CAs whose user certificates, with [`Self::login`] as principal, administer.
+    pub user_ca_keys: Vec<PublicKey>,
+}
+
+/// Logging.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Text or JSON lines on standard error.
+    pub format: LogFormat,
+    /// A `tracing` filter, for instance `info` or `containarium::door=debug`.
+    pub level: String,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A host that runs Incus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// Its name.
+    pub name: BackendName,
+    /// Its pool.
+    pub pool: PoolName,
+    /// How to reach it.
+    pub address: BackendAddress,
+    /// Path of the Incus socket on it.
+    pub incus_socket: PathBuf,
+    /// The container network is routed: dial container addresses directly.
+    pub routed: bool,
+}
+
+/// How to reach a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackendAddress {
+    /// Incus runs on this machine.
+    Local,
+    /// Through its sshd.
+    Ssh {
+        /// `HOST:PORT`, as written; the host may be a name.
+        address: String,
+        /// An account there that may use the Incus socket.
+        user: String,
+        /// The sshd's pinned host key.
+        host_key: PublicKey,
+        /// A private key file instead of the sentinel's link key.
+        identity: Option<PathBuf>,
+    },
+}
+
+/// A fixed way to any sshd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The login name that means it.
+    pub login: RouteName,
+    /// Account on the other side.
+    pub user: String,
+    /// `HOST:PORT` of the other side.
+    pub address: String,
+    /// Pinned host key of the other side.
+    pub host_key: PublicKey,
+    /// Who may use it.
+    pub keys: Vec<AuthorizedKey>,
+    /// A private key file to log in with instead of a certificate of the sentinel's CA.
+    pub identity: Option<PathBuf>,
+}

@@ -1,0 +1,28 @@
+//! Containarium: the SSH front door to a fleet of Incus system containers.
+//!
+//! One line per module, in dependency order: a module uses those above it, never those below
+//! (`tests/architecture.rs` checks it). Modules marked pure have no async, clock, file or socket.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`model`] | pure: the words of the domain, names, keys, containers, the inventory |
+//! | [`config`] | `sentinel.toml` to [`config::Config`]; errors name file, line and key |
+//! | [`wire`] | pure: SSH transport and authentication, sans-IO, both roles |
+//! | [`access`] | pure: a login name and a proven key become a permit, or nothing |
+//! | [`store`] | files that must outlive a restart: keys, the cached inventory |
+//! | [`link`] | SSH connections to backends: one for control, one per user stream |
+//! | [`incus`] | the Incus REST API over any stream |
+//! | [`fleet`] | what runs where: one writer, published on a watch channel |
+//! | [`reach`] | a byte stream to a container's sshd: direct, link, exec |
+//! | [`command`] | the console grammar: arguments, rights, reports |
+//! | [`console`] | the SSH server that serves commands on a stream; the control socket |
+//! | [`door`] | the SSH front: accept, authenticate, pipe, sessions |
+//! | [`telemetry`] | logging |
+//! | [`app`] | composition root, the only module that knows all others |
+//!
+//! Invariants: identity is the key that signed; what was authorised is what is dialled
+//! ([`access::Permit`]); a container is believed only under its pinned host key; bytes from
+//! outside reach logs and terminals only through [`model::text`].
+
+pub mod config;
+pub mod model;

@@ -1,0 +1,170 @@
+//! Public keys as the wire and the key files know them.
+
+use std::{fmt, sync::Arc};
+
+use ssh_key::HashAlg;
+
+/// Longest public key blob accepted, in bytes. An RSA key of 8192 bits needs about 1,050 bytes; a
+/// certificate with it a few thousand more.
+pub const MAX_BLOB: usize = 16 * 1024;
+
+/// Why a key was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Not `TYPE BASE64 [COMMENT]`.
+    #[error("not an OpenSSH public key line")]
+    Line,
+    /// The base64 part does not decode to a key of the type in front of it.
+    #[error("key data does not match its type")]
+    Blob,
+    /// A type this door does not verify (ssh-dss, for instance).
+    #[error("key type is not supported")]
+    Unsupported,
+}
+
+/// A public key: its wire form (RFC 4253, section 6.6) and what people call it.
+///
+/// Two keys are equal when their blobs are; the comment is only for people.
+#[derive(Clone)]
+pub struct PublicKey {
+    blob: Arc<[u8]>,
+    algorithm: &'static str,
+    comment: Arc<str>,
+}
+
+/// Key types that can log in or be a host key.
+pub const ALGORITHMS: [&str; 7] = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+
+impl PublicKey {
+    /// A key from its wire form.
+    ///
+    /// # Errors
+    /// The blob is too long, malformed, or of a type outside [`ALGORITHMS`].
+    pub fn from_blob(blob: &[u8]) -> Result<Self, KeyError> {
+        if blob.len() > MAX_BLOB {
+            return Err(KeyError::Blob);
+        }
+        let key = ssh_key::PublicKey::from_bytes(blob).map_err(|_| KeyError::Blob)?;
+        let name = key.algorithm();
+        let known = ALGORITHMS.iter().find(|a| **a == name.as_str());
+        let algorithm = known.copied().ok_or(KeyError::Unsupported)?;
+        Ok(Self { blob: blob.into(), algorithm, comment: "".into() })
+    }
+
+    /// A key from an OpenSSH line without options: `TYPE BASE64 [COMMENT]`.
+    ///
+    /// # Errors
+    /// The line does not have that form, or the key is refused as by [`Self::from_blob`].
+    pub fn from_line(line: &str) -> Result<Self, KeyError> {
+        let line = line.trim();
+        let mut words = line.splitn(3, [' ', '\t']);
+        let (Some(kind), Some(_)) = (words.next(), words.next()) else {
+            return Err(KeyError::Line);
+        };
+        let comment = words.next().unwrap_or("").trim();
+        if !ALGORITHMS.contains(&kind) {
+            return Err(
+                if kind.starts_with("ssh-") || kind.contains("-sha2-") || kind.contains('@') {
+                    KeyError::Unsupported
+                } else {
+                    KeyError::Line
+                },
+            );
+        }
+        let parsed = ssh_key::PublicKey::from_openssh(line).map_err(|_| KeyError::Blob)?;
+        let blob = parsed.to_bytes().map_err(|_| KeyError::Blob)?;
+        Ok(Self { comment: comment.into(), ..Self::from_blob(&blob)? })
+    }
+
+    /// The wire form.
+    #[must_use]
+    pub fn blob(&self) -> &[u8] {
+        &self.blob
+    }
+
+    /// The key's type, for instance `ssh-ed25519`.
+    #[must_use]
+    pub fn algorithm(&self) -> &'static str {
+        self.algorithm
+    }
+
+    /// What people call the key; untrusted text.
+    #[must_use]
+    pub fn comment(&self) -> &str {
+        &self.comment
+    }
+
+    /// `SHA256:…`, as `ssh-keygen -l` prints it.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        ssh_key::PublicKey::from_bytes(&self.blob).map_or_else(
+            |_| String::from("SHA256:?"),
+            |k| k.fingerprint(HashAlg::Sha256).to_string(),
+        )
+    }
+
+    /// `TYPE BASE64`, without the comment.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        ssh_key::PublicKey::from_bytes(&self.blob)
+            .ok()
+            .and_then(|key| key.to_openssh().ok())
+            .map_or_else(String::new, |line| line.trim_end().to_owned())
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.blob == other.blob
+    }
+}
+
+impl Eq for PublicKey {}
+
+impl std::hash::Hash for PublicKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.blob.hash(state);
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.fingerprint())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqRmYdWkC8NSTf4eDvyGUj0zaPbhj8gHZMpiUm+3HXQ";
+
+    #[test]
+    fn a_line_round_trips_and_keeps_its_comment() {
+        let key = PublicKey::from_line(&format!("{LINE} alice@laptop of hers")).unwrap();
+        assert_eq!(key.comment(), "alice@laptop of hers");
+        assert_eq!(key.to_line(), LINE);
+        assert_eq!(key.algorithm(), "ssh-ed25519");
+        assert!(key.fingerprint().starts_with("SHA256:"));
+        assert_eq!(PublicKey::from_blob(key.blob()).unwrap(), key);
+    }
+
+    #[test]
+    fn a_wrong_type_or_a_cut_blob_is_refused() {
+        let wrong = LINE.replacen("ssh-ed25519", "ssh-rsa", 1);
+        assert_eq!(PublicKey::from_line(&wrong), Err(KeyError::Blob));
+        assert_eq!(PublicKey::from_line(&LINE[..40]), Err(KeyError::Blob));
+        assert_eq!(PublicKey::from_line("ssh-dss AAAA"), Err(KeyError::Unsupported));
+        assert_eq!(PublicKey::from_line("hello"), Err(KeyError::Line));
+        assert_eq!(PublicKey::from_line(""), Err(KeyError::Line));
+    }
+}

@@ -1,0 +1,9 @@
+//! The words of the domain. Pure data: built by `config` and `fleet`, read by everybody.
+
+pub mod authorized_keys;
+pub mod container;
+pub mod inventory;
+pub mod key;
+pub mod name;
+pub mod principal;
+pub mod text;
