@@ -1,0 +1,5 @@
+//! The SSH transport and user authentication as state machines without IO, in both roles
+//! (RFC 4251 to 4254, 8308, 8332, 8709, and OpenSSH's PROTOCOL files). Bytes and the time go in,
+//! packets and bytes come out; `door` and `link` own the sockets.
+
+pub mod codec;
