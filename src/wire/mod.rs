@@ -2,4 +2,9 @@
 //! (RFC 4251 to 4254, 8308, 8332, 8709, and OpenSSH's PROTOCOL files). Bytes and the time go in,
 //! packets and bytes come out; `door` and `link` own the sockets.
 
+pub mod buffer;
+pub mod cipher;
 pub mod codec;
+pub mod error;
+pub mod message;
+pub mod packet;
