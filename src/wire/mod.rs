@@ -6,5 +6,7 @@ pub mod buffer;
 pub mod cipher;
 pub mod codec;
 pub mod error;
+pub mod kex;
 pub mod message;
+pub mod negotiate;
 pub mod packet;
