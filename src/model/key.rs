@@ -20,6 +20,9 @@ pub enum KeyError {
     /// A type this door does not verify (ssh-dss, for instance).
     #[error("key type is not supported")]
     Unsupported,
+    /// An RSA key whose modulus is shorter or longer than this door verifies.
+    #[error("RSA key must have 2048 to 8192 bits")]
+    RsaSize,
 }
 
 /// A public key: its wire form (RFC 4253, section 6.6) and what people call it.
@@ -43,6 +46,11 @@ pub const ALGORITHMS: [&str; 7] = [
     "sk-ecdsa-sha2-nistp256@openssh.com",
 ];
 
+const BLANKS: [char; 2] = [' ', '\t'];
+
+/// RSA moduli accepted, in bits, rounded up to whole bytes.
+const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=8192;
+
 impl PublicKey {
     /// A key from its wire form.
     ///
@@ -52,10 +60,14 @@ impl PublicKey {
         if blob.len() > MAX_BLOB {
             return Err(KeyError::Blob);
         }
+        let algorithm = known_type(blob)?;
         let key = ssh_key::PublicKey::from_bytes(blob).map_err(|_| KeyError::Blob)?;
-        let name = key.algorithm();
-        let known = ALGORITHMS.iter().find(|a| **a == name.as_str());
-        let algorithm = known.copied().ok_or(KeyError::Unsupported)?;
+        if key.algorithm().as_str() != algorithm {
+            return Err(KeyError::Blob);
+        }
+        if key.key_data().rsa().is_some_and(|rsa| !RSA_BITS.contains(&rsa.key_size())) {
+            return Err(KeyError::RsaSize);
+        }
         Ok(Self { blob: blob.into(), algorithm, comment: "".into() })
     }
 
@@ -64,12 +76,9 @@ impl PublicKey {
     /// # Errors
     /// The line does not have that form, or the key is refused as by [`Self::from_blob`].
     pub fn from_line(line: &str) -> Result<Self, KeyError> {
-        let line = line.trim();
-        let mut words = line.splitn(3, [' ', '\t']);
-        let (Some(kind), Some(_)) = (words.next(), words.next()) else {
-            return Err(KeyError::Line);
-        };
-        let comment = words.next().unwrap_or("").trim();
+        let (kind, rest) = line.trim().split_once(BLANKS).ok_or(KeyError::Line)?;
+        let rest = rest.trim_start();
+        let (data, comment) = rest.split_once(BLANKS).unwrap_or((rest, ""));
         if !ALGORITHMS.contains(&kind) {
             return Err(
                 if kind.starts_with("ssh-") || kind.contains("-sha2-") || kind.contains('@') {
@@ -79,9 +88,10 @@ impl PublicKey {
                 },
             );
         }
-        let parsed = ssh_key::PublicKey::from_openssh(line).map_err(|_| KeyError::Blob)?;
+        let line = format!("{kind} {data}");
+        let parsed = ssh_key::PublicKey::from_openssh(&line).map_err(|_| KeyError::Blob)?;
         let blob = parsed.to_bytes().map_err(|_| KeyError::Blob)?;
-        Ok(Self { comment: comment.into(), ..Self::from_blob(&blob)? })
+        Ok(Self { comment: comment.trim().into(), ..Self::from_blob(&blob)? })
     }
 
     /// The wire form.
@@ -119,6 +129,16 @@ impl PublicKey {
             .and_then(|key| key.to_openssh().ok())
             .map_or_else(String::new, |line| line.trim_end().to_owned())
     }
+}
+
+/// The type in front of a blob. Looked at before anything is decoded, because decoding a
+/// certificate would decode the certificates nested in it.
+fn known_type(blob: &[u8]) -> Result<&'static str, KeyError> {
+    let (len, rest) = blob.split_first_chunk().ok_or(KeyError::Blob)?;
+    let len = usize::try_from(u32::from_be_bytes(*len)).map_err(|_| KeyError::Blob)?;
+    let name = rest.get(..len).ok_or(KeyError::Blob)?;
+    let known = ALGORITHMS.iter().find(|a| a.as_bytes() == name);
+    known.copied().ok_or(KeyError::Unsupported)
 }
 
 impl PartialEq for PublicKey {
@@ -166,5 +186,23 @@ mod tests {
         assert_eq!(PublicKey::from_line("ssh-dss AAAA"), Err(KeyError::Unsupported));
         assert_eq!(PublicKey::from_line("hello"), Err(KeyError::Line));
         assert_eq!(PublicKey::from_line(""), Err(KeyError::Line));
+        assert_eq!(PublicKey::from_line("ssh-ed25519"), Err(KeyError::Line));
+    }
+
+    #[test]
+    fn a_certificate_is_no_key_and_is_not_even_decoded() {
+        let mut blob = b"\0\0\0\x20ssh-ed25519-cert-v01@openssh.com".to_vec();
+        blob.extend_from_slice(&[0; 64]);
+        assert_eq!(PublicKey::from_blob(&blob), Err(KeyError::Unsupported));
+        for blob in [&[][..], &[0, 0, 0], &[0xff; 8]] {
+            assert_eq!(PublicKey::from_blob(blob), Err(KeyError::Blob));
+        }
+    }
+
+    #[test]
+    fn blanks_and_tabs_between_words_do_not_matter() {
+        let spaced = format!("  {}  \t a  b ", LINE.replacen(' ', "\t  ", 1));
+        let key = PublicKey::from_line(&spaced).unwrap();
+        assert_eq!((key.to_line().as_str(), key.comment()), (LINE, "a  b"));
     }
 }
