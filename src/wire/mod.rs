@@ -10,3 +10,5 @@ pub mod kex;
 pub mod message;
 pub mod negotiate;
 pub mod packet;
+pub mod identity;
+pub mod signature;
