@@ -1,0 +1,399 @@
+//! One side of an SSH connection without its socket (RFC 4253).
+//!
+//! The owner moves bytes between the socket and [`Transport::input`] and [`Transport::output`],
+//! calls [`Transport::next`] for the packets that are not the transport's own business, and sends
+//! with [`Transport::send`]. Key exchanges, whoever starts them, happen inside.
+//!
+//! ```text
+//!             peer's ident            NEWKEYS both ways            KEXINIT, either side
+//!   Ident ------------------> Kex ------------------------> Open <----------------------> Kex
+//! ```
+//!
+//! At most one packet is open at a time: [`Transport::next`] opens it in place and leaves it there
+//! until [`Transport::consume`]. What follows it stays encrypted in the input.
+
+mod exchange;
+mod ident;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use self::exchange::Exchange;
+use super::{
+    buffer::Buffer,
+    codec::{Reader, Write},
+    error::Error,
+    identity::Identity,
+    message::{self, Reason},
+    negotiate::{Offer, Side},
+    packet::{Opened, PacketReader, PacketWriter},
+};
+use crate::model::{key::PublicKey, text};
+
+/// Output above which no more application packets should be sent, in bytes.
+pub const OUTPUT_MARK: usize = 64 * 1024;
+
+/// Output above which nothing more is read: only the transport's own answers (PONG,
+/// UNIMPLEMENTED) can bring it there, and a peer that takes none of them gets no more.
+const OUTPUT_LIMIT: usize = 1024 * 1024;
+
+/// A key exchange that lasts longer ends the connection.
+const KEX_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// When to change keys of one's own accord (RFC 4253, section 9; RFC 4344, section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RekeyLimits {
+    /// Bytes in either direction.
+    pub bytes: u64,
+    /// Packets in either direction.
+    pub packets: u64,
+    /// Age of the keys.
+    pub age: Duration,
+}
+
+impl Default for RekeyLimits {
+    fn default() -> Self {
+        // RFC 4253 recommends 1 GB or an hour; 2^31 packets is RFC 4344's recommendation.
+        Self { bytes: 1 << 30, packets: 1 << 31, age: Duration::from_secs(3600) }
+    }
+}
+
+/// Who this side is, and whom it expects.
+#[derive(Debug, Clone)]
+pub enum Role {
+    /// Connected to. Proves one of these host keys.
+    Server(Arc<[Identity]>),
+    /// Connected. The peer must prove one of these host keys.
+    Client(Vec<PublicKey>),
+}
+
+/// What a transport is made with.
+#[derive(Debug, Clone)]
+pub struct Params {
+    /// Own identification line, without line end.
+    pub ident: String,
+    /// Algorithms.
+    pub offer: Offer,
+    /// When to change keys.
+    pub rekey: RekeyLimits,
+    /// Who this side is.
+    pub role: Role,
+}
+
+/// One side of a connection.
+pub struct Transport {
+    /// Bytes from the peer.
+    pub input: Buffer,
+    /// Bytes for the peer.
+    pub output: Buffer,
+    params: Params,
+    reader: PacketReader,
+    writer: PacketWriter,
+    peer_ident: Option<Vec<u8>>,
+    exchange: Option<Box<Exchange>>,
+    session_id: Option<[u8; 32]>,
+    strict: bool,
+    wants_ext_info: bool,
+    peer_sig_algs: Option<String>,
+    ext_infos: u8,
+    held: Option<Opened>,
+    authenticated: bool,
+    keyed_at: Instant,
+    host_key_used: Option<PublicKey>,
+    exchanges: u64,
+}
+
+impl Transport {
+    /// A new connection: identification and KEXINIT are in the output at once.
+    ///
+    /// # Errors
+    /// No random bytes are to be had.
+    pub fn new(params: Params, now: Instant) -> Result<Self, Error> {
+        let mut transport = Self {
+            input: Buffer::default(),
+            output: Buffer::default(),
+            params,
+            reader: PacketReader::new(),
+            writer: PacketWriter::new(),
+            peer_ident: None,
+            exchange: None,
+            session_id: None,
+            strict: false,
+            wants_ext_info: false,
+            peer_sig_algs: None,
+            ext_infos: 0,
+            held: None,
+            authenticated: false,
+            keyed_at: now,
+            host_key_used: None,
+            exchanges: 0,
+        };
+        transport.output.extend(transport.params.ident.as_bytes());
+        transport.output.extend(b"\r\n");
+        transport.start_exchange(now)?;
+        Ok(transport)
+    }
+
+    /// Works off the input up to the next packet that is the owner's business (message number 5,
+    /// 6, or 50 and above). `Ok(None)`: more input is needed.
+    ///
+    /// # Errors
+    /// The connection is over; see [`Error::reason`] for what to tell the peer.
+    pub fn next(&mut self, now: Instant) -> Result<Option<&[u8]>, Error> {
+        if self.peer_ident.is_none() && !self.read_ident()? {
+            return Ok(None);
+        }
+        while self.held.is_none() && self.output.len() < OUTPUT_LIMIT {
+            let Some(opened) = self.reader.open(self.input.filled_mut())? else { break };
+            if self.is_own_business(&opened, now)? {
+                self.input.consume(opened.total);
+            } else {
+                self.held = Some(opened);
+            }
+        }
+        Ok(self.packet())
+    }
+
+    /// The packet that waits, if one does.
+    #[must_use]
+    pub fn packet(&self) -> Option<&[u8]> {
+        self.held.as_ref().map(|held| &self.input.filled()[held.payload.clone()])
+    }
+
+    /// Declares the packet that waits used.
+    pub fn consume(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.input.consume(held.total);
+        }
+    }
+
+    /// Whether packets of the owner may be sent: not between our KEXINIT and our NEWKEYS.
+    #[must_use]
+    pub fn can_send(&self) -> bool {
+        self.exchange.as_ref().is_none_or(|exchange| exchange.sent_newkeys)
+    }
+
+    /// Whether a key exchange is under way, on either side's initiative.
+    #[must_use]
+    pub fn in_exchange(&self) -> bool {
+        self.exchange.is_some()
+    }
+
+    /// Whether the first key exchange is done and no other is under way.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.session_id.is_some() && self.exchange.is_none()
+    }
+
+    /// Sends one packet, given in parts.
+    ///
+    /// # Errors
+    /// [`Self::can_send`] is false, or the packet is too long.
+    pub fn send(&mut self, parts: &[&[u8]]) -> Result<(), Error> {
+        if !self.can_send() {
+            return Err(Error::Protocol("sending during key exchange"));
+        }
+        self.writer.seal(parts, &mut self.output)
+    }
+
+    /// Says goodbye; nothing should be sent after it. `text` reaches the person at the other end.
+    pub fn disconnect(&mut self, reason: Reason, text: &str) {
+        let mut payload = vec![message::DISCONNECT];
+        payload.put_uint32(reason as u32);
+        payload.put_string(text.as_bytes());
+        payload.put_string(b"en");
+        // A connection that cannot even say goodbye just ends.
+        let _ = self.writer.seal(&[&payload], &mut self.output);
+    }
+
+    /// Lifts the limits that hold before authentication.
+    pub fn set_authenticated(&mut self) {
+        self.authenticated = true;
+        self.reader.allow_large();
+    }
+
+    /// Starts a key exchange if the keys have done their work. Only while nothing else waits for
+    /// this side (`docs/decisions`, "rekey"): the caller sees to it.
+    ///
+    /// # Errors
+    /// No random bytes are to be had.
+    pub fn rekey_if_due(&mut self, now: Instant) -> Result<bool, Error> {
+        let limits = self.params.rekey;
+        let used = [self.reader.used(), self.writer.used()];
+        let due = used.iter().any(|u| u.bytes >= limits.bytes || u.packets >= limits.packets)
+            || now.saturating_duration_since(self.keyed_at) >= limits.age;
+        if !due || !self.is_open() {
+            return Ok(false);
+        }
+        self.start_exchange(now)?;
+        Ok(true)
+    }
+
+    /// When [`Self::handle_timeout`] or [`Self::rekey_if_due`] wants to be called next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Instant {
+        match &self.exchange {
+            Some(exchange) => exchange.deadline,
+            None => self.keyed_at + self.params.rekey.age,
+        }
+    }
+
+    /// Notices that time has passed.
+    ///
+    /// # Errors
+    /// A key exchange was not finished in time.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        match &self.exchange {
+            Some(exchange) if now >= exchange.deadline => Err(Error::KexTimeout),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The session identifier, once the first key exchange is done.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&[u8; 32]> {
+        self.session_id.as_ref()
+    }
+
+    /// The peer's identification line: printable ASCII.
+    #[must_use]
+    pub fn peer_ident(&self) -> Option<&str> {
+        self.peer_ident.as_deref().and_then(|ident| std::str::from_utf8(ident).ok())
+    }
+
+    /// `server-sig-algs` of the peer, if it sent them (RFC 8308, section 3.1).
+    #[must_use]
+    pub fn peer_sig_algs(&self) -> Option<&str> {
+        self.peer_sig_algs.as_deref()
+    }
+
+    /// The host key of this connection, once the first key exchange is done.
+    #[must_use]
+    pub fn host_key(&self) -> Option<&PublicKey> {
+        self.host_key_used.as_ref()
+    }
+
+    /// Key exchanges finished so far.
+    #[must_use]
+    pub fn exchanges(&self) -> u64 {
+        self.exchanges
+    }
+
+    /// How many more input bytes the next packet needs at least; 0 when unknown.
+    #[must_use]
+    pub fn wanted(&self) -> usize {
+        self.reader.wanted(self.input.len())
+    }
+
+    fn side(&self) -> Side {
+        match self.params.role {
+            Role::Server(_) => Side::Server,
+            Role::Client(_) => Side::Client,
+        }
+    }
+
+    fn read_ident(&mut self) -> Result<bool, Error> {
+        let peer = match self.side() {
+            Side::Server => Side::Client,
+            Side::Client => Side::Server,
+        };
+        let Some((line, total)) = ident::parse(self.input.filled(), peer)? else {
+            return Ok(false);
+        };
+        self.input.consume(total);
+        self.peer_ident = Some(line);
+        Ok(true)
+    }
+
+    /// Handles transport messages; false leaves the packet to the owner.
+    fn is_own_business(&mut self, opened: &Opened, now: Instant) -> Result<bool, Error> {
+        let payload = &self.input.filled()[opened.payload.clone()];
+        let Some(number) = payload.first().copied() else { return Err(Error::Malformed) };
+        self.check_order(number)?;
+        match number {
+            message::DISCONNECT => Err(disconnected(payload)),
+            message::IGNORE | message::DEBUG | message::UNIMPLEMENTED | message::PONG => Ok(true),
+            message::EXT_INFO => self.on_ext_info(opened).map(|()| true),
+            message::KEXINIT | message::NEWKEYS | 30..=49 => {
+                let payload = payload.to_vec();
+                self.on_exchange_message(&payload, opened.seq, now).map(|()| true)
+            }
+            message::PING => self.on_ping(opened).map(|()| true),
+            message::SERVICE_REQUEST | message::SERVICE_ACCEPT | 50..=u8::MAX => Ok(false),
+            0 | 8..=19 | 22..=29 => self.unimplemented(opened.seq).map(|()| true),
+        }
+    }
+
+    /// Which messages a key exchange allows (RFC 4253, section 7.1; OpenSSH PROTOCOL, 1.10).
+    fn check_order(&self, number: u8) -> Result<(), Error> {
+        let Some(exchange) = &self.exchange else { return Ok(()) };
+        let is_kex = matches!(number, message::KEXINIT | message::NEWKEYS | 30..=49);
+        let first = self.session_id.is_none();
+        if is_kex || number == message::DISCONNECT {
+            return Ok(());
+        }
+        // A rekey that we started: until the peer's KEXINIT comes, its packets are in flight.
+        if !first && !exchange.has_peer_kexinit() {
+            return Ok(());
+        }
+        let generic = matches!(number, message::IGNORE | message::DEBUG | message::UNIMPLEMENTED);
+        if generic && !(self.strict && self.exchanges == 0) {
+            return Ok(());
+        }
+        Err(Error::Protocol("unexpected message in key exchange"))
+    }
+
+    fn on_ext_info(&mut self, opened: &Opened) -> Result<(), Error> {
+        // One after NEWKEYS and one before USERAUTH_SUCCESS (RFC 8308, section 2.4).
+        self.ext_infos += 1;
+        if self.ext_infos > 2 {
+            return Err(Error::Protocol("too many EXT_INFO messages"));
+        }
+        let mut r = Reader::new(&self.input.filled()[opened.payload.clone()]);
+        r.byte()?;
+        let mut sig_algs = None;
+        for _ in 0..r.uint32()? {
+            let (name, value) = (r.string()?, r.string()?);
+            if name == b"server-sig-algs" {
+                sig_algs = std::str::from_utf8(value).ok().map(str::to_owned);
+            }
+        }
+        r.end()?;
+        self.peer_sig_algs = sig_algs.or_else(|| self.peer_sig_algs.take());
+        Ok(())
+    }
+
+    /// Answers only where that grants nothing to a stranger (OpenSSH's CVE-2025-26466).
+    fn on_ping(&mut self, opened: &Opened) -> Result<(), Error> {
+        if !self.authenticated || !self.can_send() {
+            return Ok(());
+        }
+        let mut r = Reader::new(&self.input.filled()[opened.payload.clone()]);
+        r.byte()?;
+        let mut pong = vec![message::PONG];
+        pong.put_string(r.string()?);
+        r.end()?;
+        self.writer.seal(&[&pong], &mut self.output)
+    }
+
+    fn unimplemented(&mut self, seq: u32) -> Result<(), Error> {
+        if self.can_send() {
+            let mut payload = vec![message::UNIMPLEMENTED];
+            payload.put_uint32(seq);
+            self.writer.seal(&[&payload], &mut self.output)?;
+        }
+        Ok(())
+    }
+}
+
+fn disconnected(payload: &[u8]) -> Error {
+    let mut r = Reader::new(payload);
+    let parsed = r.byte().and_then(|_| Ok((r.uint32()?, r.string()?)));
+    let (reason, text) = parsed.unwrap_or((0, b""));
+    // Long enough for a sentence of ours coming back, short enough for a log line.
+    Error::Disconnected { reason, text: text::printable_bytes(text, 200) }
+}
