@@ -1,0 +1,278 @@
+//! User authentication (RFC 4252), both roles. Only `publickey` exists: the server side parses no
+//! other method's body, the client side (towards containers) also knows `none`.
+//!
+//! Nothing is remembered between requests: each stands for itself, so a change of user, service or
+//! key carries nothing over.
+
+use std::sync::Arc;
+
+use super::{
+    certificate, codec::{Reader, Write}, error::Error, identity::Identity, message, transport::Transport,
+};
+
+/// Authentication requests on one connection, whatever they are.
+const MAX_REQUESTS: u32 = 128;
+
+const SERVICE_USERAUTH: &[u8] = b"ssh-userauth";
+const SERVICE_CONNECTION: &[u8] = b"ssh-connection";
+const PUBLICKEY: &[u8] = b"publickey";
+/// As `publickey`, and the signature covers the server's host key (OpenSSH PROTOCOL, section 3.1).
+const HOSTBOUND: &[u8] = b"publickey-hostbound-v00@openssh.com";
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Something that was answered at once.
+    Answered,
+    /// Would this key be good? Grants nothing.
+    Query(Attempt),
+    /// A signature to check.
+    Signed {
+        /// Who and with which key.
+        attempt: Attempt,
+        /// What must have been signed.
+        message: Vec<u8>,
+        /// The signature blob.
+        signature: Vec<u8>,
+    },
+}
+
+/// User name and key of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The login name: untrusted bytes.
+    pub user: Vec<u8>,
+    /// Algorithm name of the request: untrusted text.
+    pub algorithm: String,
+    /// Key or certificate blob: untrusted.
+    pub key: Vec<u8>,
+}
+
+/// The server's side.
+#[derive(Debug, Default)]
+pub struct ServerAuth {
+    service: bool,
+    requests: u32,
+}
+
+impl ServerAuth {
+    /// Handles the packet that waits in `transport`, and consumes it.
+    ///
+    /// # Errors
+    /// It is malformed, out of order, or one too many.
+    pub fn on_packet(&mut self, transport: &mut Transport) -> Result<Request, Error> {
+        let packet = transport.packet().unwrap_or_default().to_vec();
+        transport.consume();
+        match packet.first().copied() {
+            Some(message::SERVICE_REQUEST) => self.on_service(transport, &packet),
+            Some(message::USERAUTH_REQUEST) if self.service => self.on_request(transport, &packet),
+            Some(_) | None => Err(Error::Protocol("unexpected message before authentication")),
+        }
+    }
+
+    /// Answers a query: a signature with this key would be good.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    pub fn accept_query(transport: &mut Transport, attempt: &Attempt) -> Result<(), Error> {
+        let mut out = vec![message::USERAUTH_PK_OK];
+        out.put_string(attempt.algorithm.as_bytes());
+        out.put_string(&attempt.key);
+        transport.send(&[&out])
+    }
+
+    /// Answers that this did not authenticate.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    pub fn fail(transport: &mut Transport) -> Result<(), Error> {
+        let mut out = vec![message::USERAUTH_FAILURE];
+        out.put_string(PUBLICKEY);
+        out.put_boolean(false);
+        transport.send(&[&out])
+    }
+
+    /// Answers that the user is in.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    pub fn succeed(transport: &mut Transport) -> Result<(), Error> {
+        transport.send(&[&[message::USERAUTH_SUCCESS]])
+    }
+
+    /// Shows a line to the user before authentication is answered.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    pub fn banner(transport: &mut Transport, text: &str) -> Result<(), Error> {
+        let mut out = vec![message::USERAUTH_BANNER];
+        out.put_string(text.as_bytes());
+        out.put_string(b"");
+        transport.send(&[&out])
+    }
+
+    fn on_service(&mut self, transport: &mut Transport, packet: &[u8]) -> Result<Request, Error> {
+        let mut r = Reader::new(packet);
+        r.byte()?;
+        if r.string()? != SERVICE_USERAUTH || self.service {
+            return Err(Error::Protocol("service is not available"));
+        }
+        r.end()?;
+        self.service = true;
+        let mut out = vec![message::SERVICE_ACCEPT];
+        out.put_string(SERVICE_USERAUTH);
+        transport.send(&[&out])?;
+        Ok(Request::Answered)
+    }
+
+    fn on_request(&mut self, transport: &mut Transport, packet: &[u8]) -> Result<Request, Error> {
+        self.requests += 1;
+        if self.requests > MAX_REQUESTS {
+            return Err(Error::Protocol("too many authentication requests"));
+        }
+        let mut r = Reader::new(packet);
+        r.byte()?;
+        let (user, service, method) = (r.string()?, r.string()?, r.string()?);
+        let hostbound = method == HOSTBOUND;
+        if service != SERVICE_CONNECTION || !(hostbound || method == PUBLICKEY) {
+            Self::fail(transport)?;
+            return Ok(Request::Answered);
+        }
+        let signed = r.boolean()?;
+        let (algorithm, key) = (r.string()?, r.string()?);
+        let Ok(algorithm) = std::str::from_utf8(algorithm) else {
+            Self::fail(transport)?;
+            return Ok(Request::Answered);
+        };
+        if hostbound {
+            let bound_to = r.string()?;
+            if transport.host_key().is_none_or(|key| key.blob() != bound_to) {
+                return Err(Error::Protocol("signature bound to another host key"));
+            }
+        }
+        let covered = packet.len() - r.rest().len();
+        let attempt =
+            Attempt { user: user.to_vec(), algorithm: algorithm.to_owned(), key: key.to_vec() };
+        if !signed {
+            r.end()?;
+            return Ok(Request::Query(attempt));
+        }
+        let signature = r.string()?.to_vec();
+        r.end()?;
+        let mut message = Vec::with_capacity(covered + 36);
+        message.put_string(transport.session_id().ok_or(Error::Protocol("no session"))?);
+        message.extend_from_slice(&packet[..covered]);
+        Ok(Request::Signed { attempt, message, signature })
+    }
+}
+
+/// How the client's side proves itself.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// Not at all: the peer is this process.
+    None,
+    /// By a key, perhaps with a certificate for it.
+    Key {
+        /// The key.
+        identity: Arc<Identity>,
+        /// Its certificate blob.
+        certificate: Option<Vec<u8>>,
+    },
+}
+
+/// How far the client's side is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The peer has not decided.
+    Waiting,
+    /// In.
+    Success,
+    /// Not let in.
+    Refused,
+}
+
+/// Messages a server may send before it decides: banners, mostly.
+const MAX_ANSWERS: u32 = 64;
+
+/// The client's side: one attempt.
+#[derive(Debug)]
+pub struct ClientAuth {
+    user: String,
+    credential: Credential,
+    answers: u32,
+    accepted: bool,
+}
+
+impl ClientAuth {
+    /// Asks for the service and, in the same flight, to be let in as `user`.
+    ///
+    /// # Errors
+    /// As [`Transport::send`], or the key cannot sign.
+    pub fn start(
+        transport: &mut Transport,
+        user: &str,
+        credential: Credential,
+    ) -> Result<Self, Error> {
+        let mut out = vec![message::SERVICE_REQUEST];
+        out.put_string(SERVICE_USERAUTH);
+        transport.send(&[&out])?;
+        let auth = Self { user: user.to_owned(), credential, answers: 0, accepted: false };
+        let request = auth.request(transport)?;
+        transport.send(&[&request])?;
+        Ok(auth)
+    }
+
+    /// Handles the packet that waits in `transport`, and consumes it.
+    ///
+    /// # Errors
+    /// It is malformed or not an answer to what was asked.
+    pub fn on_packet(&mut self, transport: &mut Transport) -> Result<Progress, Error> {
+        let number = transport.packet().and_then(|packet| packet.first().copied());
+        transport.consume();
+        self.answers += 1;
+        if self.answers > MAX_ANSWERS {
+            return Err(Error::Protocol("too many messages before authentication"));
+        }
+        match number {
+            Some(message::SERVICE_ACCEPT) if !self.accepted => {
+                self.accepted = true;
+                Ok(Progress::Waiting)
+            }
+            Some(message::USERAUTH_BANNER) => Ok(Progress::Waiting),
+            Some(message::USERAUTH_SUCCESS) if self.accepted => Ok(Progress::Success),
+            Some(message::USERAUTH_FAILURE) if self.accepted => Ok(Progress::Refused),
+            Some(_) | None => Err(Error::Protocol("unexpected message in authentication")),
+        }
+    }
+
+    fn request(&self, transport: &Transport) -> Result<Vec<u8>, Error> {
+        let mut out = vec![message::USERAUTH_REQUEST];
+        out.put_string(self.user.as_bytes());
+        out.put_string(SERVICE_CONNECTION);
+        let Credential::Key { identity, certificate } = &self.credential else {
+            out.put_string(b"none");
+            return Ok(out);
+        };
+        let algorithm = choose(identity, transport.peer_sig_algs());
+        let (name, blob) = match certificate {
+            Some(blob) => (certificate::algorithm_name(algorithm), blob.as_slice()),
+            None => (algorithm.to_owned(), identity.public_key().blob()),
+        };
+        out.put_string(PUBLICKEY);
+        out.put_boolean(true);
+        out.put_string(name.as_bytes());
+        out.put_string(blob);
+        let mut message = Vec::with_capacity(out.len() + 36);
+        message.put_string(transport.session_id().ok_or(Error::Protocol("no session"))?);
+        message.extend_from_slice(&out);
+        out.put_string(&identity.sign(algorithm, &message).map_err(|_| Error::Crypto)?);
+        Ok(out)
+    }
+}
+
+/// The first algorithm of the key that the peer is known to take; the first if nothing is known.
+fn choose(identity: &Identity, peer: Option<&str>) -> &'static str {
+    let own = identity.algorithms();
+    let taken = |name: &&&str| peer.is_some_and(|list| list.split(',').any(|p| p == **name));
+    own.iter().find(taken).or(own.first()).copied().unwrap_or("ssh-ed25519")
+}
