@@ -6,4 +6,5 @@ pub mod inventory;
 pub mod key;
 pub mod name;
 pub mod principal;
+pub mod source;
 pub mod text;
