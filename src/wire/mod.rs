@@ -3,6 +3,7 @@
 //! packets and bytes come out; `door` and `link` own the sockets.
 
 pub mod buffer;
+pub mod certificate;
 pub mod cipher;
 pub mod codec;
 pub mod error;
@@ -13,3 +14,4 @@ pub mod negotiate;
 pub mod packet;
 pub mod signature;
 pub mod transport;
+pub mod userauth;

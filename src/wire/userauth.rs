@@ -7,7 +7,11 @@
 use std::sync::Arc;
 
 use super::{
-    certificate, codec::{Reader, Write}, error::Error, identity::Identity, message, transport::Transport,
+    codec::{Reader, Write},
+    error::Error,
+    identity::Identity,
+    message,
+    transport::Transport,
 };
 
 /// Authentication requests on one connection, whatever they are.
@@ -255,7 +259,8 @@ impl ClientAuth {
         };
         let algorithm = choose(identity, transport.peer_sig_algs());
         let (name, blob) = match certificate {
-            Some(blob) => (certificate::algorithm_name(algorithm), blob.as_slice()),
+            // PROTOCOL.certkeys: the certificate's algorithm is the key's with this ending.
+            Some(blob) => (format!("{algorithm}-cert-v01@openssh.com"), blob.as_slice()),
             None => (algorithm.to_owned(), identity.public_key().blob()),
         };
         out.put_string(PUBLICKEY);
@@ -275,4 +280,165 @@ fn choose(identity: &Identity, peer: Option<&str>) -> &'static str {
     let own = identity.algorithms();
     let taken = |name: &&&str| peer.is_some_and(|list| list.split(',').any(|p| p == **name));
     own.iter().find(taken).or(own.first()).copied().unwrap_or("ssh-ed25519")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::model::key::PublicKey;
+    use crate::wire::{
+        negotiate::Offer,
+        signature::{self, SkPolicy},
+        transport::{Params, RekeyLimits, Role},
+    };
+
+    #[expect(clippy::disallowed_methods, reason = "an origin for virtual time")]
+    fn pair() -> (Transport, Transport, Instant) {
+        let now = Instant::now();
+        let host = Identity::generate_ed25519().unwrap();
+        let make = |role| Params {
+            ident: "SSH-2.0-OpenSSH_9.9".into(),
+            offer: Offer::front(vec!["ssh-ed25519"]),
+            rekey: RekeyLimits::default(),
+            role,
+        };
+        let pinned = vec![host.public_key().clone()];
+        let mut client = Transport::new(make(Role::Client(pinned)), now).unwrap();
+        let mut server = Transport::new(make(Role::Server([host].into())), now).unwrap();
+        for _ in 0..4 {
+            carry(&mut client, &mut server);
+            assert_eq!(server.next(now), Ok(None));
+            carry(&mut server, &mut client);
+            assert_eq!(client.next(now), Ok(None));
+        }
+        assert!(client.is_open() && server.is_open());
+        (client, server, now)
+    }
+
+    fn carry(from: &mut Transport, to: &mut Transport) {
+        to.input.extend(from.output.filled());
+        from.output.consume(from.output.len());
+    }
+
+    fn ask(client: &mut Transport, server: &mut Transport, now: Instant, payload: &[u8]) {
+        client.send(&[payload]).unwrap();
+        carry(client, server);
+        assert!(server.next(now).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_signed_request_verifies_and_gets_in() {
+        let (mut client, mut server, now) = pair();
+        let identity = Arc::new(Identity::generate_ed25519().unwrap());
+        let credential = Credential::Key { identity: Arc::clone(&identity), certificate: None };
+        let mut auth = ClientAuth::start(&mut client, "alice", credential).unwrap();
+        carry(&mut client, &mut server);
+        let mut server_auth = ServerAuth::default();
+        server.next(now).unwrap();
+        assert_eq!(server_auth.on_packet(&mut server), Ok(Request::Answered));
+        server.next(now).unwrap();
+        let Ok(Request::Signed { attempt, message, signature }) =
+            server_auth.on_packet(&mut server)
+        else {
+            panic!("not signed")
+        };
+        assert_eq!(attempt.user, b"alice");
+        let key = PublicKey::from_blob(&attempt.key).unwrap();
+        let check =
+            |m: &[u8]| signature::verify(&key, "ssh-ed25519", m, &signature, SkPolicy::default());
+        assert!(check(&message).is_ok());
+        for i in 0..message.len() {
+            let mut other = message.clone();
+            other[i] ^= 1;
+            assert!(check(&other).is_err(), "byte {i} is covered by the signature");
+        }
+        ServerAuth::banner(&mut server, "hello\n").unwrap();
+        ServerAuth::succeed(&mut server).unwrap();
+        carry(&mut server, &mut client);
+        for expected in [Progress::Waiting, Progress::Waiting, Progress::Success] {
+            client.next(now).unwrap();
+            assert_eq!(auth.on_packet(&mut client), Ok(expected));
+        }
+    }
+
+    fn request(user: &str, service: &str, method: &str, rest: &[u8]) -> Vec<u8> {
+        let mut out = vec![message::USERAUTH_REQUEST];
+        for part in [user, service, method] {
+            out.put_string(part.as_bytes());
+        }
+        out.extend_from_slice(rest);
+        out
+    }
+
+    fn service(name: &str) -> Vec<u8> {
+        let mut out = vec![message::SERVICE_REQUEST];
+        out.put_string(name.as_bytes());
+        out
+    }
+
+    #[test]
+    fn other_methods_are_refused_without_looking_at_them() {
+        let (mut client, mut server, now) = pair();
+        let mut auth = ServerAuth::default();
+        ask(&mut client, &mut server, now, &service("ssh-userauth"));
+        auth.on_packet(&mut server).unwrap();
+        for method in
+            ["none", "password", "keyboard-interactive", "hostbased", "gssapi-with-mic", ""]
+        {
+            for rest in [&b""[..], &[0xff; 64]] {
+                ask(&mut client, &mut server, now, &request("a", "ssh-connection", method, rest));
+                assert_eq!(auth.on_packet(&mut server), Ok(Request::Answered), "{method}");
+            }
+        }
+        ask(&mut client, &mut server, now, &request("a", "ssh-other", "publickey", &[0xff; 9]));
+        assert_eq!(auth.on_packet(&mut server), Ok(Request::Answered));
+    }
+
+    #[test]
+    fn messages_out_of_order_end_the_connection() {
+        for number in [6, 51, 52, 53, 60, 61, 63, 80, 90, 94, 98, 200] {
+            for after_service in [false, true] {
+                let (mut client, mut server, now) = pair();
+                let mut auth = ServerAuth::default();
+                if after_service {
+                    ask(&mut client, &mut server, now, &service("ssh-userauth"));
+                    auth.on_packet(&mut server).unwrap();
+                }
+                ask(&mut client, &mut server, now, &[number, 0, 0, 0, 0]);
+                assert!(auth.on_packet(&mut server).is_err(), "{number}");
+            }
+        }
+        let (mut client, mut server, now) = pair();
+        ask(&mut client, &mut server, now, &request("a", "ssh-connection", "none", b""));
+        assert!(ServerAuth::default().on_packet(&mut server).is_err());
+        ask(&mut client, &mut server, now, &service("ssh-connection"));
+        assert!(ServerAuth::default().on_packet(&mut server).is_err());
+    }
+
+    #[test]
+    fn requests_are_counted() {
+        let (mut client, mut server, now) = pair();
+        let mut auth = ServerAuth::default();
+        ask(&mut client, &mut server, now, &service("ssh-userauth"));
+        auth.on_packet(&mut server).unwrap();
+        for i in 0..=MAX_REQUESTS {
+            ask(&mut client, &mut server, now, &request("a", "ssh-connection", "none", b""));
+            assert_eq!(auth.on_packet(&mut server).is_ok(), i < MAX_REQUESTS);
+        }
+    }
+
+    #[test]
+    fn a_hostile_server_gets_nowhere_with_the_client_half() {
+        // 60 with a claimed 2^32-1 prompts is CVE-2026-42189 seen from the other side.
+        for bad in
+            [&[60, 0xff, 0xff, 0xff, 0xff][..], &[50], &[61], &[90], &[98], &[52], &[51], &[5]]
+        {
+            let (mut client, mut server, now) = pair();
+            let mut auth = ClientAuth::start(&mut client, "a", Credential::None).unwrap();
+            ask(&mut server, &mut client, now, bad);
+            assert!(auth.on_packet(&mut client).is_err(), "{bad:?}");
+        }
+    }
 }
