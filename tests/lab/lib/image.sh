@@ -75,11 +75,6 @@ image_configure() {
     mkdir -p "$etc/ssh/sshd_config.d" "$etc/systemd/system/ssh.service.d"
     echo 'HostKey /etc/ssh/ssh_host_ed25519_key' >"$etc/ssh/sshd_config.d/20-host-key.conf"
     cat >"$etc/systemd/system/ssh.service.d/host-key.conf" <<'UNIT'
-[Unit]
-# Do not wait for the DHCP lease: sshd listens on every address anyway.
-After=
-After=auditd.service
-
 [Service]
 ExecStartPre=
 ExecStartPre=/bin/sh -c 'test -s /etc/ssh/ssh_host_ed25519_key || ssh-keygen -q -N "" -t ed25519 -f /etc/ssh/ssh_host_ed25519_key'
