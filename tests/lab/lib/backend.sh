@@ -191,14 +191,20 @@ b_kill() {
     [ ! -e "/run/netns/$(netns "$backend")" ] ||
         in_ns "$backend" ip link set eth0 down 2>/dev/null || true
     proc_kill "$LAB_STATE/$backend/holder.pid"
+    proc_kill "$LAB_STATE/$backend/unshare.pid"
     rm -f "$LAB_STATE/$backend"/*.pid "$LAB_STATE/$backend"/*.nsenter
     wait_until 20 b_loop_free "$backend" || die "the storage of $backend stays busy"
 }
 
 # Power on: containers come back as boot.autostart and their last state say.
+# On a host that has power, only start the daemon that is missing.
 b_revive() {
-    local backend=$1
-    b_running "$backend" && return
+    local backend=$1 state=$LAB_STATE/$1
+    if b_holder "$backend" >/dev/null; then
+        proc_pid "$state/incusd.pid" >/dev/null || b_start_incusd "$backend"
+        proc_pid "$state/sshd.pid" >/dev/null || b_start_sshd "$backend"
+        return
+    fi
     b_kill "$backend"
     # What a machine that starts does not have: yesterday's bridge.
     in_ns "$backend" ip link del incusbr0 2>/dev/null || true

@@ -22,14 +22,28 @@ lxcfs_up() {
     exec {lock}>&-
 }
 
-# Stops the one that a lab started, once no lab has a running backend.
-lxcfs_down() {
-    local file pid
+any_lab_runs() {
+    local file
     for file in /run/containarium-*/*/holder.pid; do
         ! proc_pid "$file" >/dev/null || return 0
     done
+    return 1
+}
+
+# Stops the one that a lab started, once no lab has a running backend.
+lxcfs_down() {
+    local pid
+    ! any_lab_runs || return 0
     pid=$(proc_pid "$LXCFS_PID") || return 0
     kill -TERM "$pid"
     wait_until 10 proc_gone "$LXCFS_PID" || say "lxcfs ($pid) does not end"
     rm -f "$LXCFS_PID"
+}
+
+# A container that is killed leaves its control groups behind, empty. Those of
+# a running container cannot be removed, but one that is starting might suffer.
+cgroups_tidy() {
+    ! any_lab_runs || return 0
+    find /sys/fs/cgroup -depth -type d -path '*/lxc.[mp]*-container*' \
+        -exec rmdir --ignore-fail-on-non-empty {} + 2>/dev/null || true
 }
