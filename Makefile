@@ -1,0 +1,34 @@
+# Targets say what they do with `make help`. Tests, benchmarks and the demo
+# run real Incus containers on this machine and need root.
+.DEFAULT_GOAL := help
+LAB := tests/lab/lab
+
+.PHONY: help demo demo-down test check bench lab clean-lab
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+demo: ## a sentinel with one container on this machine, to try by hand
+	@tests/demo
+
+demo-down: ## remove the demo
+	@tests/demo-down
+
+test: lab ## every test; installs what is missing, leaves the lab up
+	cargo build
+	cargo test
+
+check: ## formatting, lints, documentation
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --document-private-items
+
+bench: lab ## benchmarks, against the lab
+	cargo bench
+
+lab: ## bring up the test fleet (see tests/lab/README.md)
+	tests/lab/install
+	$(LAB) up
+
+clean-lab: ## remove the test fleet
+	$(LAB) down
