@@ -138,9 +138,8 @@ b_start_sshd() {
 }
 
 b_preseed() {
-    local pool='driver: btrfs
-  config: {size: 20GiB}'
-    "$LAB_BTRFS" || pool='driver: dir'
+    local pool="driver: $LAB_POOL"
+    [ "$LAB_POOL" != btrfs ] || pool+=$'\n  config: {size: 20GiB}'
     b_incus "$1" admin init --preseed <<PRESEED
 networks:
 - name: incusbr0
@@ -185,13 +184,15 @@ b_loop_free() {
     [ -z "$(losetup --noheadings --output NAME --associated "$(b_dir "$1")/disks/default.img" 2>/dev/null)" ]
 }
 
-# Power off: every process at once, then the cable.
+# Power off: first the cable, so that nobody hears a goodbye, then every process
+# at once, then what the kernel remembers of connections.
 b_kill() {
     local backend=$1
-    [ ! -e "/run/netns/$(netns "$backend")" ] ||
-        in_ns "$backend" ip link set eth0 down 2>/dev/null || true
+    in_ns "$backend" ip link set eth0 down 2>/dev/null || true
     proc_kill "$LAB_STATE/$backend/holder.pid"
     proc_kill "$LAB_STATE/$backend/unshare.pid"
+    in_ns "$backend" ss --kill --tcp state all >/dev/null 2>&1 || true
+    in_ns "$backend" conntrack --flush >/dev/null 2>&1 || true
     rm -f "$LAB_STATE/$backend"/*.pid "$LAB_STATE/$backend"/*.nsenter
     wait_until 20 b_loop_free "$backend" || die "the storage of $backend stays busy"
 }

@@ -69,6 +69,7 @@ image_configure() {
     rm -f "$etc/resolv.conf"
     echo 'nameserver 10.0.3.1' >"$etc/resolv.conf"
     : >"$etc/machine-id"
+    echo 'LANG=C.UTF-8' >"$etc/default/locale"
     rm -f "$etc"/ssh/ssh_host_*
 
     # One host key, made at the first start: RSA keys take a second.
