@@ -21,7 +21,7 @@ test: lab ## every test; installs what is missing, leaves the lab up
 check: ## formatting, lints, documentation
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --document-private-items
+	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 
 bench: lab ## benchmarks, against the lab
 	cargo bench
