@@ -25,5 +25,6 @@
 //! outside reach logs and terminals only through [`model::text`].
 
 pub mod config;
+pub mod link;
 pub mod model;
 pub mod wire;

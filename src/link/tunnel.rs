@@ -1,0 +1,464 @@
+//! One SSH connection that carries one byte stream through a backend's sshd: `direct-tcpip`
+//! (RFC 4254, section 7.2) or `direct-streamlocal@openssh.com` (OpenSSH PROTOCOL, section 2.4).
+//!
+//! User bytes travel here and never on the control link, so one slow reader slows nobody else.
+//! The window follows consumption: what the reader has not taken is not asked for again.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::connection::{Connection, ConnectionError, now};
+use crate::{
+    model::text,
+    wire::{
+        buffer::Buffer,
+        codec::{Malformed, Reader, Write},
+        error::Error as WireError,
+        message,
+    },
+};
+
+/// Receive window in bytes, as OpenSSH's (channels.h, `CHAN_TCP_WINDOW_DEFAULT`).
+const WINDOW: u32 = 2 * 1024 * 1024;
+
+/// Largest data packet in bytes (channels.h, `CHAN_TCP_PACKET_DEFAULT`).
+const MAX_DATA: u32 = 32 * 1024;
+
+/// Where a tunnel ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A TCP port, as the backend sees it.
+    Tcp {
+        /// Address or name.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A unix socket on the backend.
+    Unix {
+        /// Its path.
+        path: String,
+    },
+}
+
+/// Why a tunnel could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum TunnelError {
+    /// The backend's sshd refused or failed to connect; its text, made printable.
+    #[error("backend could not open the tunnel: {0}")]
+    Refused(String),
+    /// The connection to the backend ended.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+}
+
+impl From<WireError> for TunnelError {
+    fn from(error: WireError) -> Self {
+        Self::Connection(error.into())
+    }
+}
+
+/// A byte stream through a backend.
+pub struct Tunnel {
+    connection: Connection,
+    /// The backend's number of the channel.
+    peer: u32,
+    /// Bytes that we may still send, and the largest piece.
+    send_window: u32,
+    send_max: u32,
+    /// Bytes that the peer may still send, and those consumed but not yet given back.
+    receive_window: u32,
+    consumed: u32,
+    /// Bytes taken of the data packet that waits in the transport.
+    taken: usize,
+    /// Data moved aside so that what follows it could be read; at most [`WINDOW`] bytes.
+    backlog: Buffer,
+    peer_eof: bool,
+    closed: bool,
+    sent_eof: bool,
+    /// Reader and writer may be different tasks; whoever reads the socket wakes the other.
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl Tunnel {
+    /// Opens a tunnel on an authenticated connection. The caller bounds the time.
+    ///
+    /// # Errors
+    /// See [`TunnelError`].
+    pub async fn open(
+        mut connection: Connection,
+        destination: &Destination,
+    ) -> Result<Self, TunnelError> {
+        connection.transport.send(&[&open_message(destination)])?;
+        loop {
+            connection.next_packet().await?;
+            let packet = connection.transport.packet().unwrap_or_default();
+            let answer = parse_answer(packet).map_err(WireError::from)?;
+            let reply = reply_to_request(packet, 0).map_err(WireError::from)?;
+            connection.transport.consume();
+            if let Some(reply) = reply {
+                connection.transport.send(&[&reply])?;
+            }
+            match answer {
+                Answer::Other => {}
+                Answer::Failure(text) => return Err(TunnelError::Refused(text)),
+                Answer::Confirmation { peer, window, max } => {
+                    return Ok(Self {
+                        connection,
+                        peer,
+                        send_window: window,
+                        send_max: max.min(MAX_DATA),
+                        receive_window: WINDOW,
+                        consumed: 0,
+                        taken: 0,
+                        backlog: Buffer::default(),
+                        peer_eof: false,
+                        closed: false,
+                        sent_eof: false,
+                        reader: None,
+                        writer: None,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Reads until data waits, the stream ended, or nothing more is there.
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let time = now();
+            self.connection.transport.handle_timeout(time).map_err(to_io)?;
+            if self.has_data() || self.peer_eof {
+                return Poll::Ready(Ok(()));
+            }
+            match self.connection.transport.next(time) {
+                Ok(Some(_)) => self.on_packet()?,
+                Ok(None) => {
+                    self.drain(cx)?;
+                    if ready!(self.connection.poll_fill(cx)).map_err(io::Error::other)? == 0 {
+                        self.peer_eof = true;
+                        self.closed = true;
+                    }
+                }
+                Err(e) => return Poll::Ready(Err(to_io(e))),
+            }
+        }
+    }
+
+    fn has_data(&self) -> bool {
+        !self.backlog.is_empty() || self.held_data().is_some()
+    }
+
+    /// The rest of the data packet that waits.
+    fn held_data(&self) -> Option<&[u8]> {
+        let packet = self.connection.transport.packet()?;
+        if packet.first() != Some(&message::CHANNEL_DATA) {
+            return None;
+        }
+        // Number, channel, length: checked when the packet came.
+        packet.get(9 + self.taken..)
+    }
+
+    fn on_packet(&mut self) -> io::Result<()> {
+        let packet = self.connection.transport.packet().unwrap_or_default();
+        let mut r = Reader::new(packet);
+        let bad = |_: Malformed| to_io(WireError::Malformed);
+        let number = r.byte().map_err(bad)?;
+        match number {
+            message::CHANNEL_DATA => return self.on_data(),
+            message::CHANNEL_WINDOW_ADJUST => {
+                r.uint32().map_err(bad)?;
+                // RFC 4254, section 5.2: the window may not exceed 2^32 - 1.
+                let more = r.uint32().map_err(bad)?;
+                let sum = self.send_window.checked_add(more);
+                self.send_window = sum.ok_or_else(|| to_io(WireError::Malformed))?;
+                wake(&mut self.writer);
+            }
+            message::CHANNEL_EOF => {
+                self.peer_eof = true;
+                wake(&mut self.reader);
+            }
+            message::CHANNEL_CLOSE => {
+                self.peer_eof = true;
+                self.closed = true;
+                wake(&mut self.reader);
+                wake(&mut self.writer);
+            }
+            _ => {
+                if let Some(reply) = reply_to_request(packet, self.peer).map_err(bad)? {
+                    self.connection.transport.send(&[&reply]).map_err(to_io)?;
+                }
+            }
+        }
+        self.connection.transport.consume();
+        Ok(())
+    }
+
+    fn on_data(&mut self) -> io::Result<()> {
+        let packet = self.connection.transport.packet().unwrap_or_default();
+        let mut r = Reader::new(packet);
+        let parsed = r.bytes(5).and_then(|_| r.string());
+        let len = parsed.map_err(|_| to_io(WireError::Malformed))?.len();
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let Some(rest) = self.receive_window.checked_sub(len) else {
+            return Err(to_io(WireError::Protocol("window exceeded")));
+        };
+        self.receive_window = rest;
+        self.taken = 0;
+        if len == 0 {
+            self.connection.transport.consume();
+        }
+        Ok(())
+    }
+
+    /// Moves waiting data aside, so that what follows it (a window adjustment, a key exchange) can
+    /// be read. The window bounds how much that can be.
+    fn set_aside(&mut self) {
+        if let Some(data) = self.held_data() {
+            let data = data.to_vec();
+            self.backlog.extend(&data);
+            self.connection.transport.consume();
+            self.taken = 0;
+            wake(&mut self.reader);
+        }
+    }
+
+    fn take(&mut self, buf: &mut ReadBuf<'_>) {
+        let room = buf.remaining();
+        let n = if self.backlog.is_empty() {
+            let data = self.held_data().unwrap_or_default();
+            let n = data.len().min(room);
+            buf.put_slice(&data[..n]);
+            self.taken += n;
+            if self.held_data().is_none_or(<[u8]>::is_empty) {
+                self.connection.transport.consume();
+                self.taken = 0;
+            }
+            n
+        } else {
+            let n = self.backlog.len().min(room);
+            buf.put_slice(&self.backlog.filled()[..n]);
+            self.backlog.consume(n);
+            self.backlog.release();
+            n
+        };
+        self.consumed = self.consumed.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
+    }
+
+    /// Gives back what was consumed, in pieces large enough to be worth a packet.
+    fn adjust_window(&mut self) -> io::Result<()> {
+        if self.consumed >= WINDOW / 8 && self.connection.transport.can_send() {
+            let mut out = vec![message::CHANNEL_WINDOW_ADJUST];
+            out.put_uint32(self.peer);
+            out.put_uint32(self.consumed);
+            self.connection.transport.send(&[&out]).map_err(to_io)?;
+            self.receive_window += self.consumed;
+            self.consumed = 0;
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.connection.poll_drain(cx) {
+            Poll::Ready(Err(e)) => Err(e),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Reads past waiting data where something behind it is needed to go on.
+    fn poll_unblock(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        // Each round takes one packet of at most the window from the input: bounded by it.
+        for _ in 0..=WINDOW {
+            self.set_aside();
+            if self.peer_eof || self.backlog.len() >= WINDOW as usize || self.can_write() {
+                break;
+            }
+            match self.poll_next(cx) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.connection.transport.next(now()).map_err(to_io)?.is_some() {
+            return Poll::Ready(self.on_packet());
+        }
+        if ready!(self.connection.poll_fill(cx)).map_err(io::Error::other)? == 0 {
+            self.peer_eof = true;
+            self.closed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn can_write(&self) -> bool {
+        self.send_window > 0 && self.connection.can_take()
+    }
+}
+
+impl AsyncRead for Tunnel {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.poll_incoming(cx)?.is_pending() {
+            this.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        if this.has_data() {
+            this.take(buf);
+            this.adjust_window()?;
+            // Only here: with nothing of ours waiting behind it, a key exchange cannot get stuck.
+            this.connection.transport.rekey_if_due(now()).map_err(to_io)?;
+            if this.connection.transport.in_exchange() {
+                this.set_aside();
+            }
+        }
+        this.drain(cx)?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Tunnel {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.drain(cx)?;
+        if !this.can_write() && !this.closed {
+            this.poll_unblock(cx)?;
+        }
+        if this.closed || this.sent_eof {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if !this.can_write() {
+            this.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let n = buf.len().min(this.send_window.min(this.send_max) as usize);
+        let mut head = vec![message::CHANNEL_DATA];
+        head.put_uint32(this.peer);
+        let len = u32::try_from(n).unwrap_or(u32::MAX);
+        head.put_uint32(len);
+        this.connection.transport.send(&[&head, &buf[..n]]).map_err(to_io)?;
+        this.send_window -= len;
+        this.drain(cx)?;
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().connection.poll_drain(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.sent_eof && !this.closed {
+            if !this.connection.transport.can_send() {
+                this.poll_unblock(cx)?;
+                return Poll::Pending;
+            }
+            let mut out = vec![message::CHANNEL_EOF];
+            out.put_uint32(this.peer);
+            this.connection.transport.send(&[&out]).map_err(to_io)?;
+            this.sent_eof = true;
+        }
+        this.connection.poll_drain(cx)
+    }
+}
+
+enum Answer {
+    Confirmation { peer: u32, window: u32, max: u32 },
+    Failure(String),
+    Other,
+}
+
+fn open_message(destination: &Destination) -> Vec<u8> {
+    let mut out = vec![message::CHANNEL_OPEN];
+    let kind: &[u8] = match destination {
+        Destination::Tcp { .. } => b"direct-tcpip",
+        Destination::Unix { .. } => b"direct-streamlocal@openssh.com",
+    };
+    out.put_string(kind);
+    out.put_uint32(0);
+    out.put_uint32(WINDOW);
+    out.put_uint32(MAX_DATA);
+    match destination {
+        Destination::Tcp { host, port } => {
+            out.put_string(host.as_bytes());
+            out.put_uint32(u32::from(*port));
+            out.put_string(b"127.0.0.1");
+            out.put_uint32(0);
+        }
+        Destination::Unix { path } => {
+            out.put_string(path.as_bytes());
+            out.put_string(b"");
+            out.put_uint32(0);
+        }
+    }
+    out
+}
+
+fn parse_answer(packet: &[u8]) -> Result<Answer, Malformed> {
+    let mut r = Reader::new(packet);
+    match r.byte()? {
+        message::CHANNEL_OPEN_CONFIRMATION => {
+            r.uint32()?;
+            Ok(Answer::Confirmation { peer: r.uint32()?, window: r.uint32()?, max: r.uint32()? })
+        }
+        message::CHANNEL_OPEN_FAILURE => {
+            r.uint32()?;
+            r.uint32()?;
+            Ok(Answer::Failure(text::printable_bytes(r.string()?, 200)))
+        }
+        _ => Ok(Answer::Other),
+    }
+}
+
+/// The refusal that a request wants (keepalives, host key announcements), if it wants one.
+fn reply_to_request(packet: &[u8], peer: u32) -> Result<Option<Vec<u8>>, Malformed> {
+    let mut r = Reader::new(packet);
+    match r.byte()? {
+        message::GLOBAL_REQUEST => {
+            r.string()?;
+            Ok(r.boolean()?.then(|| vec![message::REQUEST_FAILURE]))
+        }
+        message::CHANNEL_REQUEST => {
+            r.uint32()?;
+            r.string()?;
+            let mut out = vec![message::CHANNEL_FAILURE];
+            out.put_uint32(peer);
+            Ok(r.boolean()?.then_some(out))
+        }
+        message::CHANNEL_OPEN => {
+            r.string()?;
+            let mut out = vec![message::CHANNEL_OPEN_FAILURE];
+            out.put_uint32(r.uint32()?);
+            out.put_uint32(1);
+            out.put_string(b"no");
+            out.put_string(b"");
+            Ok(Some(out))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+fn to_io(error: WireError) -> io::Error {
+    io::Error::other(error)
+}
