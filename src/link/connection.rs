@@ -17,6 +17,9 @@ use crate::wire::{
     transport::{OUTPUT_MARK, Params, Transport},
 };
 
+/// Room for a read, at least, in bytes: less would cost a system call for every small packet.
+const MIN_READ: usize = 16 * 1024;
+
 /// How long a goodbye may take to get into the kernel.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -132,7 +135,7 @@ impl Connection {
         if self.read_closed {
             return Poll::Ready(Ok(0));
         }
-        let wanted = self.transport.wanted().max(1);
+        let wanted = self.transport.wanted().max(MIN_READ);
         let input = &mut self.transport.input;
         let mut buf = ReadBuf::new(input.space(wanted));
         let polled = Pin::new(&mut self.socket).poll_read(cx, &mut buf);

@@ -253,6 +253,13 @@ impl Transport {
         }
     }
 
+    /// Gives a key exchange its full time anew: the peer could not be heard meanwhile.
+    pub fn defer_timeout(&mut self, now: Instant) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.deadline = now + KEX_TIMEOUT;
+        }
+    }
+
     /// The session identifier, once the first key exchange is done.
     #[must_use]
     pub fn session_id(&self) -> Option<&[u8; 32]> {

@@ -1,0 +1,292 @@
+//! The few packets of the connection protocol that the door does not pass on as they are.
+//!
+//! Pure: a packet and its direction go in, a verdict comes out. Everything not named here passes
+//! unchanged, known or not. Where a request wants a reply it is never dropped, because replies are
+//! matched by order: it travels on under a name that the other side refuses, and the refusal is
+//! replaced if the door has the answer.
+
+use std::sync::Arc;
+
+use crate::wire::{
+    codec::{Reader, Write},
+    error::Error,
+    identity::Identity,
+    message,
+};
+
+/// Announcement of host keys and its proof (OpenSSH PROTOCOL, section 2.5).
+const HOSTKEYS: &[u8] = b"hostkeys-00@openssh.com";
+const HOSTKEYS_PROVE: &[u8] = b"hostkeys-prove-00@openssh.com";
+
+/// A request name that no sshd knows.
+const UNKNOWN: &[u8] = b"none@containarium";
+
+/// Host keys that one proof may ask for.
+const MAX_PROOFS: usize = 16;
+
+/// What happens to a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It passes.
+    Forward,
+    /// This goes in its place.
+    Replace(Vec<u8>),
+    /// It ends here.
+    Drop,
+}
+
+/// The container's own name and where it points.
+#[derive(Debug, Clone)]
+pub struct OwnName {
+    /// Names of the container.
+    pub names: Vec<String>,
+    /// An address under which its own sshd reaches it.
+    pub address: String,
+}
+
+/// What one connection's interception knows.
+pub struct Intercept {
+    identities: Arc<[Identity]>,
+    session_id: [u8; 32],
+    own: Option<OwnName>,
+    /// Replies to the client's global requests that the far side still owes.
+    owed: u64,
+    /// A proof to put in place of one of them: how many come before it, and the message.
+    proof: Option<(u64, Vec<u8>)>,
+}
+
+impl Intercept {
+    /// For a client connection with `session_id`, to a container called `own`.
+    #[must_use]
+    pub fn new(identities: Arc<[Identity]>, session_id: [u8; 32], own: Option<OwnName>) -> Self {
+        Self { identities, session_id, own, owed: 0, proof: None }
+    }
+
+    /// The announcement of the door's own host keys, sent once after authentication.
+    #[must_use]
+    pub fn announcement(&self) -> Vec<u8> {
+        let mut out = vec![message::GLOBAL_REQUEST];
+        out.put_string(HOSTKEYS);
+        out.put_boolean(false);
+        for identity in self.identities.iter() {
+            out.put_string(identity.public_key().blob());
+        }
+        out
+    }
+
+    /// A packet from the client.
+    ///
+    /// # Errors
+    /// It may not come after authentication, or is malformed.
+    pub fn from_client(&mut self, packet: &[u8]) -> Result<Verdict, Error> {
+        match packet.first().copied() {
+            // RFC 4252, section 5.1: further requests are silently ignored.
+            Some(message::USERAUTH_REQUEST) => Ok(Verdict::Drop),
+            Some(0..=79) | None => Err(Error::Protocol("unexpected message after authentication")),
+            Some(message::GLOBAL_REQUEST) => self.on_client_request(packet),
+            Some(message::CHANNEL_OPEN) => self.on_open(packet),
+            Some(_) => Ok(Verdict::Forward),
+        }
+    }
+
+    /// A packet from the container's sshd.
+    ///
+    /// # Errors
+    /// It may not come after authentication, or is malformed.
+    pub fn from_upstream(&mut self, packet: &[u8]) -> Result<Verdict, Error> {
+        match packet.first().copied() {
+            Some(0..=79) | None => Err(Error::Protocol("unexpected message after authentication")),
+            Some(message::GLOBAL_REQUEST) => on_upstream_request(packet),
+            Some(message::REQUEST_SUCCESS | message::REQUEST_FAILURE) => Ok(self.on_reply()),
+            Some(_) => Ok(Verdict::Forward),
+        }
+    }
+
+    fn on_client_request(&mut self, packet: &[u8]) -> Result<Verdict, Error> {
+        let mut r = Reader::new(packet);
+        r.byte()?;
+        let (name, want_reply) = (r.string()?, r.boolean()?);
+        let before = self.owed;
+        self.owed += u64::from(want_reply);
+        if name != HOSTKEYS_PROVE {
+            return Ok(Verdict::Forward);
+        }
+        if want_reply && self.proof.is_none() {
+            self.proof = self.prove(r).map(|proof| (before, proof));
+        }
+        Ok(Verdict::Replace(request(UNKNOWN, want_reply)))
+    }
+
+    /// The proof for the host keys listed in `r`; `None` if one of them is not ours.
+    fn prove(&self, mut r: Reader<'_>) -> Option<Vec<u8>> {
+        let mut out = vec![message::REQUEST_SUCCESS];
+        for _ in 0..MAX_PROOFS {
+            if r.rest().is_empty() {
+                break;
+            }
+            let blob = r.string().ok()?;
+            let identity = self.identities.iter().find(|i| i.public_key().blob() == blob)?;
+            let mut signed = Vec::new();
+            signed.put_string(HOSTKEYS_PROVE);
+            signed.put_string(&self.session_id);
+            signed.put_string(blob);
+            out.put_string(&identity.sign(identity.algorithms().first()?, &signed).ok()?);
+        }
+        r.end().ok()?;
+        Some(out)
+    }
+
+    fn on_reply(&mut self) -> Verdict {
+        self.owed = self.owed.saturating_sub(1);
+        match self.proof.take() {
+            Some((0, proof)) => Verdict::Replace(proof),
+            Some((before, proof)) => {
+                self.proof = Some((before - 1, proof));
+                Verdict::Forward
+            }
+            None => Verdict::Forward,
+        }
+    }
+
+    /// Points a `direct-tcpip` to the container's own name at its address.
+    fn on_open(&self, packet: &[u8]) -> Result<Verdict, Error> {
+        let Some(own) = &self.own else { return Ok(Verdict::Forward) };
+        let mut r = Reader::new(packet);
+        r.byte()?;
+        if r.string()? != b"direct-tcpip" {
+            return Ok(Verdict::Forward);
+        }
+        r.bytes(12)?;
+        let head = packet.len() - r.rest().len();
+        let host = r.string()?;
+        let is_own = |name: &String| host.eq_ignore_ascii_case(name.as_bytes());
+        if !own.names.iter().any(is_own) {
+            return Ok(Verdict::Forward);
+        }
+        let mut out = packet[..head].to_vec();
+        out.put_string(own.address.as_bytes());
+        out.extend_from_slice(r.rest());
+        Ok(Verdict::Replace(out))
+    }
+}
+
+/// The container's host keys are not ours to announce: the client would remember them for the door.
+fn on_upstream_request(packet: &[u8]) -> Result<Verdict, Error> {
+    let mut r = Reader::new(packet);
+    r.byte()?;
+    let (name, want_reply) = (r.string()?, r.boolean()?);
+    Ok(match (name == HOSTKEYS, want_reply) {
+        (false, _) => Verdict::Forward,
+        (true, false) => Verdict::Drop,
+        (true, true) => Verdict::Replace(request(UNKNOWN, true)),
+    })
+}
+
+fn request(name: &[u8], want_reply: bool) -> Vec<u8> {
+    let mut out = vec![message::GLOBAL_REQUEST];
+    out.put_string(name);
+    out.put_boolean(want_reply);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::signature::{SkPolicy, verify};
+
+    fn intercept() -> Intercept {
+        let identity = Identity::generate_ed25519().unwrap();
+        let own = OwnName {
+            names: vec!["alice".into(), "alice-container".into()],
+            address: "10.0.3.9".into(),
+        };
+        Intercept::new([identity].into(), [7; 32], Some(own))
+    }
+
+    fn open(kind: &str, host: &str) -> Vec<u8> {
+        let mut out = vec![message::CHANNEL_OPEN];
+        out.put_string(kind.as_bytes());
+        out.extend_from_slice(&[1; 12]);
+        out.put_string(host.as_bytes());
+        out.put_uint32(80);
+        out.put_string(b"127.0.0.1");
+        out.put_uint32(1);
+        out
+    }
+
+    #[test]
+    fn the_containers_own_name_means_its_address() {
+        let mut intercept = intercept();
+        let expected = Verdict::Replace(open("direct-tcpip", "10.0.3.9"));
+        for host in ["alice", "Alice", "alice-container"] {
+            assert_eq!(intercept.from_client(&open("direct-tcpip", host)), Ok(expected.clone()));
+        }
+        for (kind, host) in
+            [("direct-tcpip", "localhost"), ("direct-tcpip", "bob"), ("session", "alice")]
+        {
+            assert_eq!(intercept.from_client(&open(kind, host)), Ok(Verdict::Forward));
+        }
+        let cut = open("direct-tcpip", "alice");
+        for end in 1..30 {
+            assert!(intercept.from_client(&cut[..end]).is_err());
+        }
+    }
+
+    #[test]
+    fn the_containers_host_keys_stay_behind() {
+        let mut intercept = intercept();
+        assert_eq!(intercept.from_upstream(&request(HOSTKEYS, false)), Ok(Verdict::Drop));
+        let renamed = Verdict::Replace(request(UNKNOWN, true));
+        assert_eq!(intercept.from_upstream(&request(HOSTKEYS, true)), Ok(renamed));
+        let keepalive = request(b"keepalive@openssh.com", true);
+        assert_eq!(intercept.from_upstream(&keepalive), Ok(Verdict::Forward));
+    }
+
+    #[test]
+    fn a_proof_takes_its_own_place_among_the_replies() {
+        let mut intercept = intercept();
+        let key = intercept.identities[0].public_key().clone();
+        let mut prove = request(HOSTKEYS_PROVE, true);
+        prove.put_string(key.blob());
+        let forward = request(b"tcpip-forward", true);
+        assert_eq!(intercept.from_client(&forward), Ok(Verdict::Forward));
+        let renamed = Verdict::Replace(request(UNKNOWN, true));
+        assert_eq!(intercept.from_client(&prove), Ok(renamed));
+        assert_eq!(intercept.from_client(&forward), Ok(Verdict::Forward));
+        let success = [message::REQUEST_SUCCESS];
+        assert_eq!(intercept.from_upstream(&success), Ok(Verdict::Forward));
+        let Ok(Verdict::Replace(proof)) = intercept.from_upstream(&[message::REQUEST_FAILURE])
+        else {
+            panic!("no proof")
+        };
+        let mut r = Reader::new(&proof[1..]);
+        let mut signed = Vec::new();
+        signed.put_string(HOSTKEYS_PROVE);
+        signed.put_string(&[7; 32]);
+        signed.put_string(key.blob());
+        let signature = r.string().unwrap();
+        assert!(verify(&key, "ssh-ed25519", &signed, signature, SkPolicy::default()).is_ok());
+        assert_eq!(intercept.from_upstream(&success), Ok(Verdict::Forward));
+    }
+
+    #[test]
+    fn a_proof_for_a_foreign_key_is_left_refused() {
+        let mut intercept = intercept();
+        let mut prove = request(HOSTKEYS_PROVE, true);
+        prove.put_string(b"not a key of ours");
+        assert!(intercept.from_client(&prove).is_ok());
+        let refusal = [message::REQUEST_FAILURE];
+        assert_eq!(intercept.from_upstream(&refusal), Ok(Verdict::Forward));
+    }
+
+    #[test]
+    fn authentication_messages_are_over() {
+        let mut intercept = intercept();
+        assert_eq!(intercept.from_client(&[50, 1, 2]), Ok(Verdict::Drop));
+        for number in [5, 6, 51, 52, 53, 60, 79] {
+            assert!(intercept.from_client(&[number]).is_err());
+            assert!(intercept.from_upstream(&[number]).is_err());
+        }
+        assert!(intercept.from_upstream(&[50]).is_err());
+    }
+}

@@ -1,0 +1,5 @@
+//! The SSH front.
+
+pub mod intercept;
+pub mod observe;
+pub mod pipe;
