@@ -5,7 +5,10 @@
 use std::{net::IpAddr, path::Path, process::Command};
 
 use containarium::{
-    model::{authorized_keys::KeyOptions, key::PublicKey},
+    model::{
+        authorized_keys::{self, KeyOptions},
+        key::PublicKey,
+    },
     wire::{
         certificate::{Certificate, CertificateError, Granted, Parameters, base_algorithm, issue},
         identity::{Identity, IdentityError, generate_ed25519},
@@ -35,7 +38,8 @@ impl Keygen {
             .env("TZ", "UTC")
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -225,5 +229,35 @@ fn ssh_keygen_reads_our_certificates_and_keys() {
         }
         assert!(!shown.contains("permit-agent-forwarding"), "{shown}");
         assert!(shown.contains(&ca.public_key().fingerprint()), "{shown}");
+    }
+}
+
+#[test]
+fn lines_accepted_here_are_keys_to_ssh_keygen() {
+    let keygen = Keygen::new();
+    keygen.make("key", &["ed25519"]);
+    let key = keygen.read("key.pub");
+    let key = key.trim();
+    let parts = [
+        "",
+        "restrict ",
+        "from=\"10.0.0.0/8,!*7\",pty ",
+        "expiry-time=\"20300101\" ",
+        "no-pty,command=\"a \\\" b\" ",
+        "\\\" ",
+        "# ",
+        "command=\"a ",
+    ];
+    let lines = parts.iter().flat_map(|a| parts.iter().map(move |b| format!("{a}{b}{key}\n")));
+    let text: String = lines.collect();
+    let (keys, refused) = authorized_keys::parse(&text);
+    assert!(keys.len() > 5 && refused.len() > 5);
+    for (i, line) in text.lines().enumerate() {
+        if authorized_keys::parse(line).0.is_empty() {
+            continue;
+        }
+        std::fs::write(keygen.path().join("line"), line).unwrap();
+        let shown = keygen.run(&["-l", "-f", "line"]);
+        assert!(shown.contains(&keys[0].key.fingerprint()), "line {i}: {line}");
     }
 }

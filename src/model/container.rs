@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     authorized_keys::{self, AuthorizedKey},
     key::PublicKey,
-    name::{Account, BackendName, ContainerName, PoolName},
+    name::{Account, BackendName, ContainerName, NameError, PoolName},
 };
 
 /// Prefix of every label.
@@ -97,19 +97,22 @@ impl Container {
         (status, addresses): (Status, Vec<IpAddr>),
         config: &BTreeMap<String, String>,
     ) -> Option<Self> {
+        let owner = Self::owner_label(config).ok()??;
         let mut problems = Vec::new();
-        let label = |key: &str| {
-            let value = config.get(&format!("{LABEL_PREFIX}{key}"));
-            value.map(String::as_str).filter(|v| v.len() <= MAX_LABEL).unwrap_or("")
+        let mut label = |key: &str| match config.get(&format!("{LABEL_PREFIX}{key}")) {
+            Some(value) if value.len() > MAX_LABEL => {
+                problems.push(format!("label {key}: longer than {MAX_LABEL} bytes"));
+                ""
+            }
+            Some(value) => value.as_str(),
+            None => "",
         };
-        let owner = match label("owner") {
-            "" => return None,
-            text => text.parse().map_err(|e| problems.push(format!("label owner: {e}"))).ok()?,
-        };
-        let keys = parse_keys(label("authorized-keys"), "authorized-keys", &mut problems);
-        let collaborators = parse_collaborators(label("collaborators"), &mut problems);
+        let (key_lines, collaborator_list) = (label("authorized-keys"), label("collaborators"));
+        let (host_key_lines, hold) = (label("host-keys"), label("hold") == "true");
+        let keys = parse_keys(key_lines, "authorized-keys", &mut problems);
+        let collaborators = parse_collaborators(collaborator_list, &owner, &mut problems);
         let mut host_keys = Vec::new();
-        for line in label("host-keys").lines().filter(|l| !l.trim().is_empty()) {
+        for line in host_key_lines.lines().filter(|l| !l.trim().is_empty()) {
             match PublicKey::from_line(line) {
                 Ok(key) => host_keys.push(key),
                 Err(e) => problems.push(format!("label host-keys: {e}")),
@@ -125,10 +128,20 @@ impl Container {
             host_keys,
             status,
             addresses,
-            hold: label("hold") == "true",
+            hold,
             config: config.clone(),
             problems,
         })
+    }
+
+    /// The owner that the labels name; `None` if they name none, which means: not managed.
+    ///
+    /// # Errors
+    /// The label is no account name. Such an instance is not managed either, and somebody should
+    /// be told.
+    pub fn owner_label(config: &BTreeMap<String, String>) -> Result<Option<Account>, NameError> {
+        let text = config.get(&format!("{LABEL_PREFIX}owner")).map_or("", String::as_str);
+        if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
     }
 
     /// The accounts of this container that `key` opens, by labels alone; the owner's first.
@@ -152,7 +165,11 @@ fn parse_keys(text: &str, label: &str, problems: &mut Vec<String>) -> Vec<Author
     keys
 }
 
-fn parse_collaborators(text: &str, problems: &mut Vec<String>) -> Vec<Collaborator> {
+fn parse_collaborators(
+    text: &str,
+    owner: &Account,
+    problems: &mut Vec<String>,
+) -> Vec<Collaborator> {
     if text.is_empty() {
         return Vec::new();
     }
@@ -166,9 +183,82 @@ fn parse_collaborators(text: &str, problems: &mut Vec<String>) -> Vec<Collaborat
             problems.push("label collaborators: an entry has no valid login".to_owned());
             continue;
         };
+        if login == *owner {
+            problems.push("label collaborators: an entry has the owner's login".to_owned());
+            continue;
+        }
         let keys = parse_keys(&entry.keys.join("\n"), "collaborators", problems);
         let CollaboratorLabel { sudo, container_runtime, .. } = entry;
         collaborators.push(Collaborator { login, keys, sudo, container_runtime });
     }
     collaborators
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqRmYdWkC8NSTf4eDvyGUj0zaPbhj8gHZMpiUm+3HXQ";
+
+    fn read(labels: &[(&str, &str)]) -> Option<Container> {
+        let config =
+            labels.iter().map(|(k, v)| (format!("{LABEL_PREFIX}{k}"), (*v).to_owned())).collect();
+        let place = ("b1".parse().unwrap(), "default".parse().unwrap());
+        Container::from_config(
+            "alice".parse().unwrap(),
+            place,
+            (Status::Running, Vec::new()),
+            &config,
+        )
+    }
+
+    #[test]
+    fn without_a_valid_owner_nothing_is_managed() {
+        assert_eq!(read(&[("authorized-keys", KEY)]), None);
+        for (owner, expected) in [
+            (None, Ok(None)),
+            (Some(""), Ok(None)),
+            (Some("alice"), Ok(Some("alice".parse().unwrap()))),
+            (Some("Alice"), Err(NameError::Invalid)),
+            (Some("alice;id"), Err(NameError::Invalid)),
+        ] {
+            let config: BTreeMap<_, _> =
+                owner.map(|o| (format!("{LABEL_PREFIX}owner"), o.to_owned())).into_iter().collect();
+            let managed = matches!(expected, Ok(Some(_)));
+            assert_eq!(Container::owner_label(&config), expected);
+            assert_eq!(owner.is_some_and(|o| read(&[("owner", o)]).is_some()), managed);
+        }
+    }
+
+    #[test]
+    fn what_is_broken_is_left_out_and_named() {
+        let list = format!(
+            r#"[{{"login":"bob","keys":["{KEY}"],"sudo":true}},{{"login":"B B"}},{{"login":"alice","keys":["{KEY}"]}}]"#
+        );
+        let keys = format!("{KEY}\nbroken\n");
+        let container = read(&[
+            ("owner", "alice"),
+            ("authorized-keys", &keys),
+            ("collaborators", &list),
+            ("host-keys", "nonsense"),
+        ]);
+        let container = container.unwrap();
+        assert_eq!((container.keys.len(), container.collaborators.len()), (1, 1));
+        assert!(container.collaborators[0].sudo && !container.collaborators[0].container_runtime);
+        assert_eq!(container.problems.len(), 4, "{:?}", container.problems);
+        let key = PublicKey::from_line(KEY).unwrap();
+        let accounts: Vec<_> = container.accounts_of(&key).map(Account::as_str).collect();
+        assert_eq!(accounts, ["alice", "bob"]);
+    }
+
+    #[test]
+    fn labels_are_bounded_and_lists_are_lists() {
+        let long = format!("{KEY}\n").repeat(MAX_LABEL / KEY.len());
+        let container =
+            read(&[("owner", "alice"), ("authorized-keys", &long), ("collaborators", "{}")]);
+        let container = container.unwrap();
+        assert_eq!((container.keys.len(), container.collaborators.len()), (0, 0));
+        assert_eq!(container.problems.len(), 2, "{:?}", container.problems);
+    }
 }

@@ -1,4 +1,4 @@
-//! Lists of source addresses, as `from="…"` of `authorized_keys` (sshd(8); ssh_config(5),
+//! Lists of source addresses, as `from="…"` of `authorized_keys` (sshd(8); `ssh_config(5)`,
 //! PATTERNS) and `source-address` of certificates (PROTOCOL.certkeys) write them.
 //!
 //! Addresses only: this door looks up no names, so a pattern that could only match a host name is

@@ -53,6 +53,6 @@ mod tests {
     fn long_and_invalid_text_is_cut_and_escaped() {
         assert_eq!(printable("abcdef", 3), "abc…");
         assert_eq!(printable_bytes(b"a\xffb", 10), "a\u{fffd}b");
-        assert_eq!(printable_bytes(&[b'x'; 65536], 2), "xx…");
+        assert_eq!(printable_bytes(&vec![b'x'; 65536], 2), "xx…");
     }
 }
