@@ -24,6 +24,7 @@
 //! ([`access::Permit`]); a container is believed only under its pinned host key; bytes from
 //! outside reach logs and terminals only through [`model::text`].
 
+pub mod access;
 pub mod config;
 pub mod door;
 pub mod link;
