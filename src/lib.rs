@@ -29,4 +29,5 @@ pub mod config;
 pub mod door;
 pub mod link;
 pub mod model;
+pub mod store;
 pub mod wire;
