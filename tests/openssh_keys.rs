@@ -261,3 +261,54 @@ fn lines_accepted_here_are_keys_to_ssh_keygen() {
         assert!(shown.contains(&keys[0].key.fingerprint()), "line {i}: {line}");
     }
 }
+
+/// The signature itself is judged by a real sshd, which `ssh-keygen -L` does not do.
+#[test]
+fn sshd_lets_our_certificate_in_and_no_other() {
+    let keygen = Keygen::new();
+    keygen.make("host", &["ed25519"]);
+    keygen.make("ca", &["ed25519"]);
+    let ca = Identity::from_private_key(&keygen.private("ca")).unwrap();
+    let subject = generate_ed25519("ours").unwrap();
+    subject.write_openssh_file(keygen.path().join("ours"), ssh_key::LineEnding::LF).unwrap();
+    let public = Identity::from_private_key(&subject).unwrap().public_key().clone();
+    let folder = keygen.path().display();
+    let configuration = format!(
+        "HostKey {folder}/host\nTrustedUserCAKeys {folder}/ca.pub\nAuthorizedKeysFile none\n\
+         UsePAM no\nStrictModes no\nPermitRootLogin yes\nLogLevel ERROR\n"
+    );
+    std::fs::write(keygen.path().join("sshd_config"), configuration).unwrap();
+    std::fs::create_dir_all("/run/sshd").unwrap();
+    let user = Command::new("id").arg("-un").output().unwrap().stdout;
+    let user = String::from_utf8(user).unwrap().trim().to_owned();
+    let log_in = |principal: &str, signer: &Identity| {
+        let restrictions =
+            KeyOptions { command: Some("echo let in".into()), ..KeyOptions::default() };
+        let parameters = Parameters {
+            serial: 7,
+            key_id: "session 7",
+            principals: &[principal],
+            valid_after: 0,
+            valid_before: u64::MAX,
+            restrictions: &restrictions,
+        };
+        let blob = issue(signer, &public, &parameters).unwrap();
+        let line = ssh_key::Certificate::from_bytes(&blob).unwrap().to_openssh().unwrap();
+        std::fs::write(keygen.path().join("ours-cert.pub"), line).unwrap();
+        let output = Command::new("ssh")
+            .args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
+            .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "IdentityAgent=none"])
+            .args(["-o", "IdentitiesOnly=yes", "-o"])
+            .arg(format!("ProxyCommand=/usr/sbin/sshd -i -f {folder}/sshd_config"))
+            .arg("-i")
+            .arg(keygen.path().join("ours"))
+            .arg(format!("{user}@here"))
+            .arg("true")
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(log_in(&user, &ca), "let in\n");
+    assert_eq!(log_in("somebody", &ca), "");
+    assert_eq!(log_in(&user, &Identity::generate_ed25519().unwrap()), "");
+}
