@@ -27,6 +27,7 @@
 pub mod access;
 pub mod config;
 pub mod door;
+pub mod incus;
 pub mod link;
 pub mod model;
 pub mod store;

@@ -2,8 +2,12 @@
 //! container ports through it. It never interprets what flows, and bytes of users never go over
 //! the control connection.
 
+pub mod backoff;
 pub mod connection;
+pub mod control;
+pub mod local;
 pub mod login;
+mod session;
 pub mod socket;
 pub mod tunnel;
 

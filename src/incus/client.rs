@@ -1,0 +1,313 @@
+//! The calls: one method an endpoint.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Method};
+use serde_json::{Value, json};
+
+use super::{
+    Events, IncusError,
+    api::{Envelope, Instance, Resources, Server, decode},
+    events, exec,
+    http::{Answer, Call},
+    operation::{self, Operation},
+};
+use crate::link::{Dial, Stream};
+
+/// Largest answer, in bytes: some thousand instances.
+const MAX_BODY: usize = 8 * 1024 * 1024;
+/// For a call that only reads.
+const CALL_DEADLINE: Duration = Duration::from_secs(5);
+/// For a call that makes an operation, or lists everything (5 ms for each running instance).
+const LONG_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A client of one Incus. Clones share nothing but the way there.
+#[derive(Clone)]
+pub struct Client {
+    dial: Arc<dyn Dial>,
+}
+
+/// A regular file inside an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// What is in it.
+    pub contents: Vec<u8>,
+    /// The owner's number inside.
+    pub uid: u32,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// What an instance is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Start it.
+    Start,
+    /// Stop it, at once when forced.
+    Stop {
+        /// Kill instead of asking.
+        force: bool,
+    },
+    /// Stop and start it, at once when forced.
+    Restart {
+        /// Kill instead of asking.
+        force: bool,
+    },
+    /// Let a frozen one go on.
+    Unfreeze,
+}
+
+impl Client {
+    /// A client of the Incus that `dial` leads to.
+    #[must_use]
+    pub fn new(dial: Arc<dyn Dial>) -> Self {
+        Self { dial }
+    }
+
+    /// About the server.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn server(&self) -> Result<Server, IncusError> {
+        self.get("/1.0", CALL_DEADLINE).await
+    }
+
+    /// What the host has.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn resources(&self) -> Result<Resources, IncusError> {
+        self.get("/1.0/resources", CALL_DEADLINE).await
+    }
+
+    /// Every container (no virtual machines) of the default project, with state.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn instances(&self) -> Result<Vec<Instance>, IncusError> {
+        let mut all: Vec<Instance> = self.get("/1.0/instances?recursion=2", LONG_DEADLINE).await?;
+        all.retain(|i| i.kind == "container");
+        Ok(all)
+    }
+
+    /// One instance with state.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn instance(&self, name: &str) -> Result<Instance, IncusError> {
+        self.get(&format!("/1.0/instances/{}?recursion=1", escape(name)), CALL_DEADLINE).await
+    }
+
+    /// Reads a regular file of at most `limit` bytes inside an instance. `None`: there is none,
+    /// or it is something else.
+    ///
+    /// # Errors
+    /// [`IncusError::TooLarge`] when it is larger; else as [`IncusError`] tells.
+    pub async fn read_file(
+        &self,
+        instance: &str,
+        path: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, IncusError> {
+        Ok(self.file(instance, path, limit).await?.map(|f| f.contents))
+    }
+
+    /// [`Self::read_file`] with the file's owner and mode.
+    ///
+    /// # Errors
+    /// As [`Self::read_file`].
+    pub async fn file(
+        &self,
+        instance: &str,
+        path: &str,
+        limit: usize,
+    ) -> Result<Option<File>, IncusError> {
+        let path = format!("/1.0/instances/{}/files?path={}", escape(instance), escape(path));
+        let answer = self.send(Method::GET, &path, None, limit, CALL_DEADLINE).await?;
+        if !answer.status.is_success() {
+            let error = failed(&path, &answer);
+            return if error.is_not_found() { Ok(None) } else { Err(error) };
+        }
+        let header = |name: &str| header(&answer.headers, name);
+        if header("x-incus-type") != Some("file") {
+            return Ok(None);
+        }
+        let mode = header("x-incus-mode").and_then(|m| u32::from_str_radix(m, 8).ok());
+        let uid = header("x-incus-uid").and_then(|u| u.parse().ok());
+        // Without an owner nothing may be concluded from the file: as if it were nobody's.
+        let (uid, mode) = (uid.unwrap_or(u32::MAX), mode.unwrap_or(0o777));
+        Ok(Some(File { contents: answer.body.to_vec(), uid, mode }))
+    }
+
+    /// What happens from now on.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn events(&self) -> Result<Events, IncusError> {
+        events::open(&self.dial).await
+    }
+
+    /// Tells an instance to start, stop or the like, and waits for at most `patience` until it
+    /// has. One that was so already is no error.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; [`IncusError::Timeout`] when it is still on its way.
+    pub async fn change_state(
+        &self,
+        instance: &str,
+        action: Action,
+        patience: Duration,
+    ) -> Result<(), IncusError> {
+        let (action, force) = match action {
+            Action::Start => ("start", false),
+            Action::Stop { force } => ("stop", force),
+            Action::Restart { force } => ("restart", force),
+            Action::Unfreeze => ("unfreeze", false),
+        };
+        let path = format!("/1.0/instances/{}/state", escape(instance));
+        let body = json!({"action": action, "force": force, "timeout": patience.as_secs().max(1)});
+        match self.operate(Method::PUT, &path, &body, patience).await {
+            Err(error) if error.is_already_so() => Ok(()),
+            ended => ended.map(drop),
+        }
+    }
+
+    /// Sets configuration keys of an instance; an empty value removes its key.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn set_config(
+        &self,
+        instance: &str,
+        config: &BTreeMap<String, String>,
+    ) -> Result<(), IncusError> {
+        let path = format!("/1.0/instances/{}", escape(instance));
+        let body = json!({"config": config});
+        self.call(Method::PATCH, &path, Some(&body)).await.map(drop)
+    }
+
+    /// Runs a command without a terminal. The stream is its standard input and output; what it
+    /// says on standard error is logged. Dropping the stream kills it.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; [`IncusError::Api`] when the instance is not running or has no
+    /// such command.
+    pub async fn exec(
+        &self,
+        instance: &str,
+        argv: &[&str],
+        env: &BTreeMap<String, String>,
+    ) -> Result<Stream, IncusError> {
+        exec::run(self, &self.dial, instance, argv, env).await
+    }
+
+    /// Makes a request that starts an operation, and waits for at most `patience` for its end.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; [`IncusError::Timeout`] when it is still running.
+    pub async fn operate(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        patience: Duration,
+    ) -> Result<Operation, IncusError> {
+        let operation = self.start(method, path, body).await?;
+        self.wait(&operation.id, patience).await
+    }
+
+    /// Waits for at most `patience` until an operation has ended.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; [`IncusError::Timeout`] when it is still running.
+    pub async fn wait(&self, id: &str, patience: Duration) -> Result<Operation, IncusError> {
+        let path = format!("/1.0/operations/{}/wait?timeout={}", escape(id), patience.as_secs());
+        let deadline = patience + CALL_DEADLINE;
+        let answer = self.send(Method::GET, &path, None, MAX_BODY, deadline).await?;
+        operation::ended(&path, &answer.body)
+    }
+
+    /// Makes a request that starts an operation.
+    pub(super) async fn start(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Operation, IncusError> {
+        let answer = self.call(method, path, Some(body)).await?;
+        Envelope::open(path, &answer.body)?.metadata(path)
+    }
+
+    /// Makes a request whose answer is JSON.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, IncusError> {
+        let body = body.map(serde_json::to_vec).transpose().map_err(|e| decode(path, &e))?;
+        let body = body.map(Bytes::from);
+        let answer = self.send(method, path, body, MAX_BODY, LONG_DEADLINE).await?;
+        if answer.status.is_success() { Ok(answer) } else { Err(failed(path, &answer)) }
+    }
+
+    async fn get<T>(&self, path: &str, deadline: Duration) -> Result<T, IncusError>
+    where
+        T: serde::de::DeserializeOwned,
+    {
+        let answer = self.send(Method::GET, path, None, MAX_BODY, deadline).await?;
+        Envelope::open(path, &answer.body)?.metadata(path)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        limit: usize,
+        deadline: Duration,
+    ) -> Result<Answer, IncusError> {
+        let call = Call { method, path: path.to_owned(), body, limit, deadline };
+        call.send(&self.dial).await
+    }
+}
+
+/// Text as part of a URL's path or query.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.extend(
+                [byte >> 4, byte & 15].map(|d| char::from(b"0123456789ABCDEF"[usize::from(d)])),
+            );
+        }
+    }
+    out
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|v| v.to_str().ok())
+}
+
+fn failed(path: &str, answer: &Answer) -> IncusError {
+    let status = answer.status.as_u16();
+    match Envelope::open(path, &answer.body) {
+        Err(error @ IncusError::Api { .. }) => error,
+        Ok(_) | Err(_) => IncusError::api(status, &String::from_utf8_lossy(&answer.body)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leaves_its_part_of_a_url() {
+        assert_eq!(escape("/home/a b/.ssh"), "/home/a%20b/.ssh");
+        assert_eq!(escape("/x?y&z#%é"), "/x%3Fy%26z%23%25%C3%A9");
+    }
+}

@@ -1,0 +1,102 @@
+//! A command inside an instance as a byte stream: four websockets, each over a connection of its
+//! own, and the tasks of [`super::pump`] between them and one stream.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::Method;
+use serde_json::json;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
+    task::JoinSet,
+};
+
+use super::{Client, IncusError, client::escape, operation::Operation, pump, websocket};
+use crate::link::{Dial, Stream};
+
+/// Incus waits 5 s for all websockets.
+const ATTACH: Duration = Duration::from_secs(5);
+/// What either direction may hold, in bytes.
+const BUFFER: usize = 64 * 1024;
+
+/// Starts `argv` and attaches to it.
+pub(super) async fn run(
+    client: &Client,
+    dial: &Arc<dyn Dial>,
+    instance: &str,
+    argv: &[&str],
+    env: &BTreeMap<String, String>,
+) -> Result<Stream, IncusError> {
+    let body = json!({
+        "command": argv, "environment": env,
+        "wait-for-websocket": true, "interactive": false, "record-output": false,
+    });
+    let path = format!("/1.0/instances/{}/exec", escape(instance));
+    let operation = client.start(Method::POST, &path, &body).await?;
+    let attach = |fd: &'static str| attach(dial, &operation, fd);
+    // The command starts when 0, 1 and 2 are there; a short one could be over before `control`.
+    let control = attach("control").await?;
+    let (stdin, stdout, stderr) = tokio::try_join!(attach("0"), attach("1"), attach("2"))?;
+    let (ours, theirs) = tokio::io::duplex(BUFFER);
+    let (output, input) = tokio::io::split(theirs);
+    let mut pumps = JoinSet::new();
+    pumps.spawn(pump::input(output, stdin));
+    pumps.spawn(pump::output(stdout, input));
+    pumps.spawn(pump::errors(stderr, instance.to_owned()));
+    pumps.spawn(pump::idle(control));
+    Ok(Box::new(Exec { stream: ours, _pumps: pumps }))
+}
+
+async fn attach(
+    dial: &Arc<dyn Dial>,
+    operation: &Operation,
+    fd: &'static str,
+) -> Result<websocket::Socket, IncusError> {
+    let secrets = operation.secrets();
+    let secret = secrets.get(fd).ok_or_else(|| IncusError::Decode {
+        request: "exec".to_owned(),
+        reason: format!("no secret for stream {fd}"),
+    })?;
+    let path = format!("/1.0/operations/{}/websocket?secret={secret}", operation.id);
+    websocket::connect(dial, &path, ATTACH).await
+}
+
+/// A command's standard input and output.
+struct Exec {
+    stream: DuplexStream,
+    _pumps: JoinSet<()>,
+}
+
+impl AsyncRead for Exec {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Exec {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,218 @@
+//! One SSH client connection of [`super::control`]: handshake, pinned host key, login, streams.
+
+use std::{
+    borrow::Cow,
+    io,
+    net::Shutdown,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use russh::{
+    ChannelStream, Preferred, cipher,
+    client::{self, Handle},
+    kex,
+    keys::PrivateKeyWithHashAlg,
+};
+use ssh_key::{Algorithm, HashAlg, PrivateKey};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::{
+    Stream,
+    control::{Identity, LinkError, Peer, Target},
+};
+use crate::model::{key::PublicKey, text::printable};
+
+/// With three unanswered, a silent death is noticed within a minute.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+/// Largest private key file read, in bytes.
+const MAX_IDENTITY: u64 = 64 * 1024;
+
+/// A connection that is logged in.
+pub(super) struct Session {
+    pub(super) handle: Handle<Pinned>,
+    socket: Arc<Socket>,
+}
+
+impl Session {
+    /// Connects and logs in. The caller bounds the time.
+    pub(super) async fn connect(peer: &Peer) -> Result<Self, LinkError> {
+        let failed = |reason: String| LinkError::Connect {
+            address: peer.address.clone(),
+            reason: printable(&reason, 200),
+        };
+        let key = private_key(&peer.identity).await?;
+        let tcp = TcpStream::connect(&peer.address).await.map_err(|e| failed(e.to_string()))?;
+        let (tcp, socket) = Socket::split(tcp).map_err(|e| failed(e.to_string()))?;
+        let proved = Arc::new(OnceLock::new());
+        let pinned = Pinned { key: peer.host_key.clone(), proved: Arc::clone(&proved) };
+        let config = Arc::new(config(&peer.host_key));
+        let mut handle = client::connect_stream(config, tcp, pinned).await.map_err(|e| {
+            proved.get().filter(|found| **found != peer.host_key.fingerprint()).map_or_else(
+                || failed(e.to_string()),
+                |found| LinkError::HostKey {
+                    address: peer.address.clone(),
+                    found: found.clone(),
+                    pinned: peer.host_key.fingerprint(),
+                },
+            )
+        })?;
+        // OpenSSH has accepted rsa-sha2-512 since 7.2; other key types ignore the hash.
+        let key = PrivateKeyWithHashAlg::new(key, Some(HashAlg::Sha512));
+        let answer = handle.authenticate_publickey(&peer.user, key).await;
+        if !answer.map_err(|e| failed(e.to_string()))?.success() {
+            let (address, user) = (peer.address.clone(), peer.user.clone());
+            return Err(LinkError::Refused { address, user });
+        }
+        Ok(Self { handle, socket: Arc::new(socket) })
+    }
+
+    /// Opens a stream. The caller bounds the time.
+    pub(super) async fn open(&self, target: &Target) -> Result<Stream, russh::Error> {
+        let channel = match target {
+            Target::Unix(path) => {
+                self.handle.channel_open_direct_streamlocal(path.as_str()).await?
+            }
+            Target::Tcp(host, port) => {
+                let (host, port) = (host.as_str(), u32::from(*port));
+                self.handle.channel_open_direct_tcpip(host, port, "127.0.0.1", 0).await?
+            }
+        };
+        Ok(Box::new(Opened { channel: channel.into_stream(), _socket: Arc::clone(&self.socket) }))
+    }
+}
+
+/// Accepts the pinned host key and nothing else.
+pub(super) struct Pinned {
+    key: PublicKey,
+    proved: Arc<OnceLock<String>>,
+}
+
+impl client::Handler for Pinned {
+    type Error = russh::Error;
+
+    async fn check_server_key(
+        &mut self,
+        proved: &russh::keys::PublicKeyOrCertificate,
+    ) -> Result<bool, russh::Error> {
+        let russh::keys::PublicKeyOrCertificate::PublicKey { key, .. } = proved else {
+            return Ok(false);
+        };
+        let blob = key.to_bytes()?;
+        self.proved.get_or_init(|| key.fingerprint(HashAlg::Sha256).to_string());
+        Ok(blob == self.key.blob())
+    }
+}
+
+/// Second handle of the TCP connection: closes it when the last user of it is gone, because
+/// `russh` gives no other way to end a handshake that hangs.
+struct Socket(std::net::TcpStream);
+
+impl Socket {
+    fn split(tcp: TcpStream) -> io::Result<(TcpStream, Self)> {
+        tcp.set_nodelay(true)?;
+        let tcp = tcp.into_std()?;
+        let second = tcp.try_clone()?;
+        Ok((TcpStream::from_std(tcp)?, Self(second)))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Fails only where the connection is closed already.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+/// A channel that keeps its connection open.
+struct Opened {
+    channel: ChannelStream<client::Msg>,
+    _socket: Arc<Socket>,
+}
+
+impl AsyncRead for Opened {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.channel).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Opened {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.channel).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.channel).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.channel).poll_shutdown(cx)
+    }
+}
+
+fn config(host_key: &PublicKey) -> client::Config {
+    client::Config {
+        preferred: Preferred {
+            kex: Cow::Borrowed(&[
+                kex::MLKEM768X25519_SHA256,
+                kex::CURVE25519,
+                kex::CURVE25519_PRE_RFC_8731,
+                kex::EXTENSION_SUPPORT_AS_CLIENT,
+                kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+            ]),
+            // A server with several keys proves the first that is asked for.
+            key: Cow::Owned(host_key_algorithms(host_key)),
+            cipher: Cow::Borrowed(&[
+                cipher::AES_128_GCM,
+                cipher::AES_256_GCM,
+                cipher::CHACHA20_POLY1305,
+            ]),
+            ..Preferred::DEFAULT
+        },
+        keepalive_interval: Some(KEEPALIVE),
+        keepalive_max: 3,
+        nodelay: true,
+        ..client::Config::default()
+    }
+}
+
+fn host_key_algorithms(key: &PublicKey) -> Vec<Algorithm> {
+    match key.algorithm() {
+        "ssh-rsa" => [HashAlg::Sha512, HashAlg::Sha256]
+            .map(|hash| Algorithm::Rsa { hash: Some(hash) })
+            .to_vec(),
+        name => Algorithm::new(name).into_iter().collect(),
+    }
+}
+
+async fn private_key(identity: &Identity) -> Result<Arc<PrivateKey>, LinkError> {
+    let path = match identity {
+        Identity::Key(key) => return Ok(Arc::clone(key)),
+        Identity::File(path) => path,
+    };
+    let failed = |reason: String| LinkError::Identity { path: path.clone(), reason };
+    let size = tokio::fs::metadata(path).await.map_err(|e| failed(e.to_string()))?.len();
+    if size > MAX_IDENTITY {
+        return Err(failed("too large for a private key".to_owned()));
+    }
+    let text = tokio::fs::read(path).await.map_err(|e| failed(e.to_string()))?;
+    let text = zeroize::Zeroizing::new(text);
+    let key = PrivateKey::from_openssh(text.as_slice()).map_err(|e| failed(e.to_string()))?;
+    if key.is_encrypted() {
+        return Err(failed("it is protected by a passphrase".to_owned()));
+    }
+    Ok(Arc::new(key))
+}
