@@ -27,6 +27,7 @@
 pub mod access;
 pub mod config;
 pub mod door;
+pub mod fleet;
 pub mod incus;
 pub mod link;
 pub mod model;

@@ -129,15 +129,29 @@ impl Client {
             let error = failed(&path, &answer);
             return if error.is_not_found() { Ok(None) } else { Err(error) };
         }
-        let header = |name: &str| header(&answer.headers, name);
-        if header("x-incus-type") != Some("file") {
+        if header(&answer.headers, "x-incus-type") != Some("file") {
             return Ok(None);
         }
-        let mode = header("x-incus-mode").and_then(|m| u32::from_str_radix(m, 8).ok());
-        let uid = header("x-incus-uid").and_then(|u| u.parse().ok());
-        // Without an owner nothing may be concluded from the file: as if it were nobody's.
-        let (uid, mode) = (uid.unwrap_or(u32::MAX), mode.unwrap_or(0o777));
+        let (uid, mode) = owner(&answer.headers);
         Ok(Some(File { contents: answer.body.to_vec(), uid, mode }))
+    }
+
+    /// Owner and permission bits of a file or directory inside an instance; `None`: there is none.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn owner(
+        &self,
+        instance: &str,
+        path: &str,
+    ) -> Result<Option<(u32, u32)>, IncusError> {
+        let path = format!("/1.0/instances/{}/files?path={}", escape(instance), escape(path));
+        let answer = self.send(Method::HEAD, &path, None, 0, CALL_DEADLINE).await?;
+        if answer.status.is_success() {
+            return Ok(Some(owner(&answer.headers)));
+        }
+        let error = failed(&path, &answer);
+        if error.is_not_found() { Ok(None) } else { Err(error) }
     }
 
     /// What happens from now on.
@@ -291,6 +305,14 @@ pub(super) fn escape(text: &str) -> String {
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|v| v.to_str().ok())
+}
+
+/// Owner and mode of a file. Where they are not told, nothing may be concluded from it: as if it
+/// were nobody's and open to all.
+fn owner(headers: &HeaderMap) -> (u32, u32) {
+    let uid = header(headers, "x-incus-uid").and_then(|u| u.parse().ok());
+    let mode = header(headers, "x-incus-mode").and_then(|m| u32::from_str_radix(m, 8).ok());
+    (uid.unwrap_or(u32::MAX), mode.unwrap_or(0o777))
 }
 
 fn failed(path: &str, answer: &Answer) -> IncusError {

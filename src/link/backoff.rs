@@ -24,7 +24,7 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         // A hasher's random seed is randomness enough to spread retries.
         let random = RandomState::new().hash_one(self.failures) % 256;
-        pause - pause / 1024 * u32::try_from(random).unwrap_or(0)
+        pause.saturating_sub(pause / 1024 * u32::try_from(random).unwrap_or(0))
     }
 
     /// After a success: the next pause is the first again.

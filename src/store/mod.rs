@@ -3,6 +3,7 @@
 
 pub mod atomic;
 pub mod keys;
+pub mod inventory;
 
 use std::{io, path::PathBuf};
 

@@ -1,0 +1,272 @@
+//! What runs where. One driver a backend reads its Incus and follows its events; one writer makes
+//! their reports the [`Inventory`] that everybody else watches, and keeps a copy on disk. It
+//! never changes anything on a backend and never decides who may do what.
+
+mod driver;
+mod home;
+mod listing;
+mod merge;
+mod pending;
+mod view;
+mod writer;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ssh_key::PrivateKey;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    driver::{Driver, Request},
+    home::HomeKeys,
+    merge::{Driven, Merge},
+    writer::Report,
+};
+use crate::{
+    config,
+    incus::Client,
+    link::{Dial, control::Link, local::Local},
+    model::{
+        authorized_keys::AuthorizedKey,
+        container::Container,
+        inventory::{Inventory, Presence},
+        name::{Account, BackendName},
+    },
+    store::inventory::Cached,
+};
+
+/// Reports that wait for the writer.
+const REPORTS: usize = 64;
+/// Requests that wait for one driver.
+const REQUESTS: usize = 64;
+/// For a container to be read again.
+const REFRESH_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Handle to everything that is known about backends and containers.
+#[derive(Clone)]
+pub struct Fleet {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    inventory: watch::Receiver<Arc<Inventory>>,
+    reports: mpsc::Sender<Report>,
+    backends: Mutex<Backends>,
+    home: HomeKeys,
+    identity: Arc<PrivateKey>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+struct Backends {
+    driven: watch::Sender<Vec<Driven>>,
+    running: BTreeMap<BackendName, Running>,
+    generations: u64,
+}
+
+struct Running {
+    driven: Driven,
+    client: Client,
+    link: Option<Link>,
+    requests: mpsc::Sender<Request>,
+    stop: CancellationToken,
+}
+
+impl Fleet {
+    /// Starts a driver for each of `backends`, which log in with `identity`, on `tasks` and until
+    /// `stop`. What `cache` holds is known at once. Call it inside a runtime.
+    #[must_use]
+    pub fn start(
+        backends: &[Arc<config::Backend>],
+        identity: Arc<PrivateKey>,
+        cache: PathBuf,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let cached = Cached::load(&cache);
+        let numbered = (1..).zip(backends);
+        let driven: Vec<_> = numbered
+            .map(|(generation, config)| Driven { config: Arc::clone(config), generation })
+            .collect();
+        let merge = Merge::new(&driven, &cached);
+        let (publisher, inventory) = watch::channel(Arc::new(merge.inventory()));
+        let (reports, reported) = mpsc::channel(REPORTS);
+        let generations = driven.len() as u64;
+        let (order, ordered) = watch::channel(driven.clone());
+        tasks.spawn(writer::keep(cache, inventory.clone(), cached, stop.clone()));
+        tasks.spawn(writer::publish(merge, ordered, reported, publisher, stop.clone()));
+        let running = BTreeMap::new();
+        let backends = Mutex::new(Backends { driven: order, running, generations });
+        let tasks = tasks.clone();
+        let home = HomeKeys::default();
+        let shared = Shared { inventory, reports, backends, home, identity, tasks, stop };
+        for driven in driven {
+            let running = shared.spawn(driven.clone());
+            shared.backends().running.insert(driven.config.name.clone(), running);
+        }
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Follows a new configuration: drivers of backends that are gone or changed end, those of
+    /// backends that are new or changed start, the others go on.
+    pub fn reconfigure(&self, backends: &[Arc<config::Backend>]) {
+        let mut state = self.shared.backends();
+        let mut before = std::mem::take(&mut state.running);
+        let mut order = Vec::with_capacity(backends.len());
+        for config in backends {
+            let same = before.remove(&config.name).and_then(|running| {
+                let same = *running.driven.config == **config;
+                if !same {
+                    running.stop.cancel();
+                }
+                same.then_some(running)
+            });
+            let running = same.unwrap_or_else(|| {
+                state.generations += 1;
+                let (config, generation) = (Arc::clone(config), state.generations);
+                self.shared.spawn(Driven { config, generation })
+            });
+            order.push(running.driven.clone());
+            state.running.insert(config.name.clone(), running);
+        }
+        for gone in before.values() {
+            gone.stop.cancel();
+        }
+        state.driven.send_replace(order);
+    }
+
+    /// What is known, now and later.
+    #[must_use]
+    pub fn inventory(&self) -> watch::Receiver<Arc<Inventory>> {
+        self.shared.inventory.clone()
+    }
+
+    /// A client of a backend's Incus, over its control connection: for calls, not for users'
+    /// bytes.
+    #[must_use]
+    pub fn incus(&self, backend: &BackendName) -> Option<Client> {
+        self.shared.backends().running.get(backend).map(|b| b.client.clone())
+    }
+
+    /// A backend's control connection; `None` for a local one. Not for users' bytes either.
+    #[must_use]
+    pub fn link(&self, backend: &BackendName) -> Option<Link> {
+        self.shared.backends().running.get(backend).and_then(|b| b.link.clone())
+    }
+
+    /// Reads a container again and publishes what was found, within 3 s. `None`: it is gone, or
+    /// its backend is away or too slow.
+    pub async fn refresh(&self, container: &Container) -> Option<Arc<Container>> {
+        let requests = self.requests(&container.backend)?;
+        let (reply, answer) = oneshot::channel();
+        let instance = container.name.instance();
+        let refresh = async {
+            requests.send(Request::Refresh { instance, reply }).await.ok()?;
+            answer.await.ok().flatten()
+        };
+        timeout(REFRESH_DEADLINE, refresh).await.ok().flatten()
+    }
+
+    /// Ends a backend's pause between attempts to reach it: for instance when health says that
+    /// its host is back.
+    pub fn retry(&self, backend: &BackendName) {
+        if let Some(requests) = self.requests(backend) {
+            // A full queue will end the pause as well: it is read at once while away.
+            let _ = requests.try_send(Request::Retry);
+        }
+    }
+
+    /// The keys in `~/.ssh/authorized_keys` of an account inside a container, at most 500 ms old,
+    /// within 2 s; what was read last while the backend is away. The caller has made sure that
+    /// the account may be used.
+    pub async fn authorized_keys(
+        &self,
+        container: &Container,
+        account: &Account,
+    ) -> Vec<AuthorizedKey> {
+        let inventory = Arc::clone(&self.shared.inventory.borrow());
+        let presence = inventory.backend(&container.backend).map(|b| &b.presence);
+        let client = match presence {
+            Some(Presence::Up { .. }) => self.incus(&container.backend),
+            Some(Presence::Unknown | Presence::Away { .. }) | None => None,
+        };
+        self.shared.home.of(client.as_ref(), container, account).await
+    }
+
+    fn requests(&self, backend: &BackendName) -> Option<mpsc::Sender<Request>> {
+        self.shared.backends().running.get(backend).map(|b| b.requests.clone())
+    }
+}
+
+impl Shared {
+    fn backends(&self) -> MutexGuard<'_, Backends> {
+        self.backends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spawn(&self, driven: Driven) -> Running {
+        let link = Link::new(&driven.config, &self.identity);
+        let dial: Arc<dyn Dial> = match &link {
+            Some(link) => Arc::new(link.clone()),
+            None => Arc::new(Local::new(driven.config.incus_socket.clone())),
+        };
+        let client = Client::new(dial);
+        let (requests, asked) = mpsc::channel(REQUESTS);
+        let stop = self.stop.child_token();
+        let task = Driver {
+            driven: driven.clone(),
+            client: client.clone(),
+            link: link.clone(),
+            requests: asked,
+            reports: self.reports.clone(),
+        };
+        self.tasks.spawn(task.run(stop.clone()));
+        Running { driven, client, link, requests, stop }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::LazyLock;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{config::BackendAddress, model::container::Status};
+
+    pub(crate) fn backend(name: &str) -> config::Backend {
+        config::Backend {
+            name: name.parse().unwrap(),
+            pool: "default".parse().unwrap(),
+            address: BackendAddress::Local,
+            incus_socket: "/nonexistent/unix.socket".into(),
+            routed: false,
+        }
+    }
+
+    pub(crate) fn container(name: &str, on: &str) -> Container {
+        let backend = backend(on);
+        let owner = ("user.containarium.owner".to_owned(), "alice".to_owned());
+        Container::from_config(
+            name.parse().unwrap(),
+            (backend.name, backend.pool),
+            (Status::Running, Vec::new()),
+            &BTreeMap::from([owner]),
+        )
+        .unwrap()
+    }
+
+    /// A point in time, in milliseconds from the same start.
+    pub(crate) fn at(millis: u64) -> Instant {
+        #[expect(clippy::disallowed_methods, reason = "a start for tests")]
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        *START + Duration::from_millis(millis)
+    }
+}
