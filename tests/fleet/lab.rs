@@ -1,0 +1,161 @@
+//! The lab's hosts, and containers on them.
+
+use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
+
+use containarium::{
+    config::{Backend, BackendAddress},
+    fleet::Fleet,
+    incus::Client,
+    link::{control::Link, local::Local},
+    model::{inventory::Inventory, key::PublicKey},
+};
+use serde_json::Value;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(crate) struct Lab(Value);
+
+/// A container that is gone when the test is over.
+pub(crate) struct Guest {
+    incus_dir: String,
+    pub(crate) instance: String,
+}
+
+/// A fleet that stops with the test.
+pub(crate) struct Running {
+    pub(crate) fleet: Fleet,
+    pub(crate) folder: Arc<tempfile::TempDir>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Lab {
+    /// The lab that `LAB` names.
+    pub(crate) fn find() -> Option<Self> {
+        let Ok(folder) = std::env::var("LAB") else {
+            eprintln!("skipped: no LAB");
+            return None;
+        };
+        let text = std::fs::read(format!("{folder}/lab.json")).unwrap();
+        Some(Self(serde_json::from_slice(&text).unwrap()))
+    }
+
+    pub(crate) fn text(&self, backend: usize, key: &str) -> String {
+        self.0["backends"][backend][key].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn sshd(&self, backend: usize) -> String {
+        format!("{}:{}", self.text(backend, "address"), self.0["backends"][backend]["port"])
+    }
+
+    pub(crate) fn key(&self) -> Arc<ssh_key::PrivateKey> {
+        let path = self.0["link_key"].as_str().unwrap();
+        Arc::new(ssh_key::PrivateKey::read_openssh_file(path).unwrap())
+    }
+
+    pub(crate) fn local(&self, backend: usize) -> Backend {
+        Backend {
+            name: format!("local{backend}").parse().unwrap(),
+            pool: "default".parse().unwrap(),
+            address: BackendAddress::Local,
+            incus_socket: PathBuf::from(self.text(backend, "incus_socket")),
+            routed: true,
+        }
+    }
+
+    pub(crate) fn remote(&self, backend: usize, address: &str) -> Backend {
+        let address = BackendAddress::Ssh {
+            address: address.to_owned(),
+            user: self.0["user"].as_str().unwrap().to_owned(),
+            host_key: PublicKey::from_line(&self.text(backend, "host_key")).unwrap(),
+            identity: None,
+        };
+        let name = format!("remote{backend}").parse().unwrap();
+        Backend { name, address, ..self.local(backend) }
+    }
+
+    /// Clients over both ways.
+    pub(crate) fn clients(&self, backend: usize) -> [(&'static str, Client); 2] {
+        let socket = PathBuf::from(self.text(backend, "incus_socket"));
+        let link = Link::new(&self.remote(backend, &self.sshd(backend)), &self.key()).unwrap();
+        [("local", Client::new(Arc::new(Local::new(socket)))), ("ssh", Client::new(Arc::new(link)))]
+    }
+
+    /// Launches a container of `alice`.
+    pub(crate) fn launch(&self, backend: usize, name: &str) -> Guest {
+        let incus_dir = self.text(backend, "incus_dir");
+        let guest = Guest { incus_dir, instance: format!("{name}-container") };
+        guest.incus(&["delete", "-f", &guest.instance]);
+        let owner = "user.containarium.owner=alice";
+        let launched = guest.incus(&["launch", "-q", "debian", &guest.instance, "-c", owner]);
+        assert!(launched, "launch {name}");
+        guest
+    }
+}
+
+impl Guest {
+    pub(crate) fn incus(&self, arguments: &[&str]) -> bool {
+        let mut command = Command::new("incus");
+        let home = tempfile::tempdir().unwrap();
+        command.env("INCUS_DIR", &self.incus_dir).env("INCUS_CONF", home.path()).args(arguments);
+        let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+        if !output.status.success() {
+            eprintln!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        output.status.success()
+    }
+
+    pub(crate) fn sh(&self, script: &str) {
+        assert!(self.incus(&["exec", &self.instance, "-T", "--", "sh", "-c", script]), "{script}");
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.incus(&["delete", "-f", &self.instance]);
+    }
+}
+
+impl Running {
+    pub(crate) fn start(lab: &Lab, backends: &[Backend]) -> Self {
+        Self::start_in(lab, backends, Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    pub(crate) fn start_in(
+        lab: &Lab,
+        backends: &[Backend],
+        folder: Arc<tempfile::TempDir>,
+    ) -> Self {
+        let backends: Vec<_> = backends.iter().cloned().map(Arc::new).collect();
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let cache = folder.path().join("inventory.json");
+        let fleet = Fleet::start(&backends, lab.key(), cache, &tasks, stop.clone());
+        Self { fleet, folder, tasks, stop }
+    }
+
+    /// Waits for an inventory of which `is_so` holds.
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        seconds: u64,
+        is_so: impl Fn(&Inventory) -> bool,
+    ) -> Arc<Inventory> {
+        let mut inventory = self.fleet.inventory();
+        let found = inventory.wait_for(|i| is_so(i));
+        let found = tokio::time::timeout(Duration::from_secs(seconds), found).await;
+        let found = found.ok().map(|i| Arc::clone(&i.unwrap()));
+        found.unwrap_or_else(|| panic!("{what}: {:?}", self.fleet.inventory().borrow()))
+    }
+
+    pub(crate) async fn stop(self) -> Arc<tempfile::TempDir> {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::time::timeout(Duration::from_secs(5), self.tasks.wait()).await.unwrap();
+        Arc::clone(&self.folder)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

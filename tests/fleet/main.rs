@@ -1,0 +1,7 @@
+//! The fleet against real Incus, over a local socket and over SSH. Needs a lab (`tests/lab/lab
+//! up`, whose `lab env` sets `LAB`) and passes at once without one. Run on the lab's sentinel.
+
+mod cut;
+mod exec;
+mod inventory;
+mod lab;
