@@ -202,11 +202,11 @@ impl Client {
     }
 
     /// Runs a command without a terminal. The stream is its standard input and output; what it
-    /// says on standard error is logged. Dropping the stream kills it.
+    /// says on standard error is logged. Dropping the stream kills it. A command that is not
+    /// there looks like one that ends at once without a word.
     ///
     /// # Errors
-    /// As [`IncusError`] tells; [`IncusError::Api`] when the instance is not running or has no
-    /// such command.
+    /// As [`IncusError`] tells; [`IncusError::Api`] when the instance is not running.
     pub async fn exec(
         &self,
         instance: &str,
