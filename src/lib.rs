@@ -25,6 +25,7 @@
 //! outside reach logs and terminals only through [`model::text`].
 
 pub mod access;
+pub mod command;
 pub mod config;
 pub mod door;
 pub mod fleet;

@@ -1,0 +1,271 @@
+//! The console's grammar: words become a [`Command`], a command becomes a [`Report`].
+//!
+//! Called by `console` for each exec line and by `cli` for help, manual and completions. One
+//! command is one file: its arguments, whose doc comments are its help, and `run`. A command reads
+//! a [`Context`] and returns data; it never prints, never ends the process and never reads a file.
+
+mod completion;
+pub mod context;
+pub mod failure;
+mod help;
+mod info;
+mod list;
+pub mod reference;
+pub mod render;
+pub mod report;
+mod status;
+#[cfg(test)]
+mod testing;
+mod usage;
+mod version;
+mod view;
+mod whoami;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+pub use self::{completion::CompletionArgs, help::HelpArgs, info::InfoArgs, list::ListArgs};
+use self::{
+    context::Context,
+    failure::{Failure, Kind},
+    render::{Format, Outcome},
+    report::Report,
+};
+use crate::model::principal::{Principal, Role};
+
+/// Columns that help text is wrapped to; the width of a caller's terminal is not known here.
+pub const HELP_WIDTH: usize = 100;
+
+/// What the console leaves out of usage lines, as nobody types it there.
+const CONSOLE: &str = "containarium ";
+
+/// The containers of this fleet, and the hosts they run on.
+///
+/// Every command prints its result on standard output and remarks on standard error, and ends with
+/// 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 69 backend unavailable, 75 try later, 77 not
+/// permitted, 78 bad configuration or 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(
+    name = "containarium",
+    no_binary_name = true,
+    disable_help_subcommand = true,
+    term_width = HELP_WIDTH,
+    after_help = "Start with `list`; `help COMMAND` explains a command."
+)]
+pub struct Grammar {
+    /// How the result is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct OutputArgs {
+    /// Print one JSON value, errors too
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print names only, one a line
+    #[arg(short, long, global = true, conflicts_with = "json")]
+    pub quiet: bool,
+}
+
+/// Every command. A new one does not compile until [`Command::needs`] states its right.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the containers
+    List(ListArgs),
+    /// Show everything about one container
+    Info(InfoArgs),
+    /// Show the sentinel, its backends and what is wrong
+    Status,
+    /// Show who you are to the sentinel
+    Whoami,
+    /// Show the sentinel's version
+    Version,
+    /// Explain the commands, or one of them
+    Help(HelpArgs),
+    /// Print a shell's completion script
+    Completion(CompletionArgs),
+}
+
+/// What a command asks of the person who types it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// To be let in at all: it tells nothing about containers.
+    Enter,
+    /// To see containers: a member sees those that her key opens, through [`Context::visible`].
+    See,
+    /// To administer.
+    Administer,
+}
+
+impl Command {
+    /// The right that this command needs.
+    #[must_use]
+    pub fn needs(&self) -> Right {
+        match self {
+            Self::List(_) | Self::Info(_) => Right::See,
+            Self::Status => Right::Administer,
+            Self::Whoami | Self::Version | Self::Help(_) | Self::Completion(_) => Right::Enter,
+        }
+    }
+
+    /// Runs the command for a person who has the right.
+    ///
+    /// # Errors
+    /// Whatever kept it from being done.
+    pub fn run(&self, context: &Context) -> Result<Report, Failure> {
+        match self {
+            Self::List(args) => list::run(args, context),
+            Self::Info(args) => info::run(args, context),
+            Self::Status => status::run(context),
+            Self::Whoami => whoami::run(context),
+            Self::Version => version::run(context),
+            Self::Help(args) => help::run(args),
+            Self::Completion(args) => completion::run(args, Grammar::command()),
+        }
+    }
+}
+
+impl OutputArgs {
+    /// The format asked for.
+    #[must_use]
+    pub fn format(self) -> Format {
+        match (self.json, self.quiet) {
+            (true, _) => Format::Json,
+            (false, true) => Format::Quiet,
+            (false, false) => Format::Plain,
+        }
+    }
+}
+
+/// Runs one exec line, split as a POSIX shell splits words; no shell ever sees it.
+#[must_use]
+pub fn execute_line(line: &[u8], context: &Context) -> Outcome {
+    let words = std::str::from_utf8(line).ok().and_then(shlex::split);
+    let Some(words) = words else {
+        let failure = Failure::new(Kind::Usage, "unbalanced quotes, or text that is not UTF-8")
+            .hint("quote as for a shell; type `help` to see the commands");
+        return render::failure(&failure, Format::Plain);
+    };
+    execute(&words, context)
+}
+
+/// Runs a command given as words.
+#[must_use]
+pub fn execute(words: &[String], context: &Context) -> Outcome {
+    match Grammar::try_parse_from(words) {
+        Ok(Grammar { output, command }) => {
+            let permitted = authorize(&context.principal, command.needs());
+            render::outcome(&permitted.and_then(|()| command.run(context)), output.format())
+        }
+        Err(error) => render::outcome(&usage::explain(&error, CONSOLE), usage::format_of(words)),
+    }
+}
+
+/// The text that greets somebody who typed no command.
+#[must_use]
+pub fn short_help() -> Outcome {
+    render::outcome(&help::run(&HelpArgs::default()), Format::Plain)
+}
+
+/// Renders an error of clap's, for grammars that hold this one.
+#[must_use]
+pub fn explain_usage(error: &clap::Error, words: &[String]) -> Outcome {
+    render::outcome(&usage::explain(error, ""), usage::format_of(words))
+}
+
+/// Prints the help of `path` in `grammar`, for grammars that hold this one.
+#[must_use]
+pub fn help_of(grammar: clap::Command, path: &[String]) -> Outcome {
+    render::outcome(&help::of(grammar, path, ""), Format::Plain)
+}
+
+/// Prints the completion script of `grammar`, for grammars that hold this one.
+#[must_use]
+pub fn completion_of(args: &CompletionArgs, grammar: clap::Command) -> Outcome {
+    render::outcome(&completion::run(args, grammar), Format::Plain)
+}
+
+fn authorize(principal: &Principal, right: Right) -> Result<(), Failure> {
+    match (principal.role, right) {
+        (Role::Admin, Right::Enter | Right::See | Right::Administer)
+        | (Role::Member, Right::Enter | Right::See) => Ok(()),
+        (Role::Member, Right::Administer) => {
+            Err(Failure::new(Kind::NotPermitted, "only administrators may do this")
+                .hint("type `whoami` to see who you are here"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::*, *};
+
+    #[test]
+    fn grammar_is_sound() {
+        Grammar::command().debug_assert();
+    }
+
+    #[test]
+    fn each_command_needs_its_right_and_members_get_no_more() {
+        let table = [
+            ("list", Right::See),
+            ("info alice", Right::See),
+            ("status", Right::Administer),
+            ("whoami", Right::Enter),
+            ("version", Right::Enter),
+            ("help", Right::Enter),
+            ("completion bash", Right::Enter),
+        ];
+        let subcommands = Grammar::command().get_subcommands().count();
+        assert_eq!(table.len(), subcommands, "the table names every command");
+        for (line, right) in table {
+            let words = shlex::split(line).unwrap();
+            let command = Grammar::try_parse_from(&words).unwrap().command;
+            assert_eq!(command.needs(), right, "{line}");
+            let member = execute(&words, &context(member("alice")));
+            assert_eq!(member.status == 77, right == Right::Administer, "{line}: {member:?}");
+            assert_ne!(execute(&words, &context(admin())).status, 77, "{line}");
+        }
+    }
+
+    #[test]
+    fn unknown_words_are_usage_with_a_suggestion() {
+        let outcome = execute_line(b"lst", &context(admin()));
+        assert_eq!(outcome.status, 2);
+        assert_eq!(outcome.stdout, "");
+        assert_eq!(
+            outcome.stderr,
+            "error: unrecognized subcommand 'lst'\nhint: a similar subcommand exists: 'list'\n"
+        );
+        for line in
+            ["list --stat running", "list --state up", "info", "", "info a b", "--json -q list"]
+        {
+            let outcome = execute_line(line.as_bytes(), &context(admin()));
+            assert_eq!(outcome.status, 2, "{line}: {outcome:?}");
+            let (errors, hints) =
+                (outcome.stderr.matches("error: "), outcome.stderr.matches("hint: "));
+            if !line.contains("--json") {
+                assert_eq!((errors.count(), hints.count()), (1, 1), "{line}: {}", outcome.stderr);
+                assert_eq!(outcome.stderr.lines().count(), 2, "{line}: {}", outcome.stderr);
+            }
+        }
+        let json = execute_line(b"lst --json", &context(admin()));
+        assert!(json.stdout.starts_with("{\"error\":{\"code\":\"usage\""), "{}", json.stdout);
+        assert_eq!((json.stderr.as_str(), json.status), ("", 2));
+    }
+
+    #[test]
+    fn exec_lines_split_as_a_shell_splits() {
+        let quoted = execute_line(b"'li''st' \"--back\"end=spot-1 -q", &context(admin()));
+        assert_eq!((quoted.stdout.as_str(), quoted.status), ("alice\nbob\n", 0));
+        for line in [&b"info 'alice"[..], b"info \"", b"info \xff"] {
+            assert_eq!(execute_line(line, &context(admin())).status, 2);
+        }
+        let nasty = execute_line(b"\"\x1b[2J\"", &context(admin()));
+        assert!(!nasty.stderr.contains('\x1b'), "{}", nasty.stderr);
+    }
+}

@@ -1,0 +1,154 @@
+//! `status`: the sentinel itself, its backends, and what is wrong.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    context::Context,
+    failure::Failure,
+    report::{Field, Part, Report, Table},
+    view::{age, size},
+};
+use crate::model::inventory::{Backend, Inventory, Presence};
+
+#[derive(Serialize)]
+struct Status {
+    version: &'static str,
+    started: Timestamp,
+    uptime_seconds: i64,
+    sessions: usize,
+    containers: usize,
+    backends: Vec<BackendView>,
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct BackendView {
+    name: String,
+    pool: String,
+    presence: &'static str,
+    since: Option<Timestamp>,
+    reason: Option<String>,
+    refreshed: Option<Timestamp>,
+    version: Option<String>,
+    cpus: Option<u64>,
+    memory_used: Option<u64>,
+    memory_total: Option<u64>,
+    containers: usize,
+}
+
+const COLUMNS: &[&str] =
+    &["BACKEND", "POOL", "PRESENCE", "INCUS", "CONTAINERS", "CPUS", "MEMORY", "REFRESHED"];
+
+pub(super) fn run(context: &Context) -> Result<Report, Failure> {
+    let inventory = context.snapshot();
+    let status = Status {
+        version: context.version,
+        started: context.started,
+        uptime_seconds: context.now.duration_since(context.started).as_secs().max(0),
+        sessions: (context.sessions)(),
+        containers: inventory.containers().count(),
+        backends: inventory.backends.iter().map(|b| BackendView::new(b)).collect(),
+        problems: problems(&inventory),
+    };
+    let fields = vec![
+        Field::one("Version", status.version),
+        Field::one("Uptime", age(context.now, context.started)),
+        Field::one("Sessions", status.sessions.to_string()),
+        Field::one("Containers", status.containers.to_string()),
+        Field::many("Problems", status.problems.clone()),
+    ];
+    let rows = status.backends.iter().map(|b| b.row(context.now)).collect();
+    let names = status.backends.iter().map(|b| b.name.clone()).collect();
+    let report = Report::of(status)?.names(names).part(Part::Fields(fields));
+    Ok(report.part(Part::Table(Table { columns: COLUMNS, rows })))
+}
+
+fn problems(inventory: &Inventory) -> Vec<String> {
+    let away = inventory.backends.iter().filter_map(|b| match &b.presence {
+        Presence::Away { reason, .. } => Some(format!("backend {}: {reason}", b.name)),
+        Presence::Up { .. } | Presence::Unknown => None,
+    });
+    let duplicates = inventory.duplicates().iter().map(|c| {
+        let name = &c.name;
+        format!("container {name} on {}: hidden by {name} on an earlier backend", c.backend)
+    });
+    let all = inventory.containers().chain(inventory.duplicates());
+    let labels = all.flat_map(|c| {
+        c.problems.iter().map(move |p| format!("container {} on {}: {p}", c.name, c.backend))
+    });
+    away.chain(duplicates).chain(labels).collect()
+}
+
+impl BackendView {
+    fn new(backend: &Backend) -> Self {
+        let (presence, since, reason) = match &backend.presence {
+            Presence::Unknown => ("unknown", None, None),
+            Presence::Up { since } => ("up", Some(*since), None),
+            Presence::Away { since, reason } => ("away", Some(*since), Some(reason.clone())),
+        };
+        Self {
+            name: backend.name.to_string(),
+            pool: backend.pool.to_string(),
+            presence,
+            since,
+            reason,
+            refreshed: backend.refreshed,
+            version: backend.version.clone(),
+            cpus: backend.cpus,
+            memory_used: backend.memory.map(|(used, _)| used),
+            memory_total: backend.memory.map(|(_, total)| total),
+            containers: backend.containers.len(),
+        }
+    }
+
+    fn row(&self, now: Timestamp) -> Vec<String> {
+        let ago = |at: Option<Timestamp>| at.map(|at| format!("{} ago", age(now, at)));
+        let presence = match self.since {
+            Some(since) => format!("{} for {}", self.presence, age(now, since)),
+            None => self.presence.to_owned(),
+        };
+        let memory = match (self.memory_used, self.memory_total) {
+            (Some(used), Some(total)) => format!("{} of {}", size(used), size(total)),
+            (Some(_) | None, Some(_) | None) => String::new(),
+        };
+        vec![
+            self.name.clone(),
+            self.pool.clone(),
+            presence,
+            self.version.clone().unwrap_or_default(),
+            self.containers.to_string(),
+            self.cpus.map(|c| c.to_string()).unwrap_or_default(),
+            memory,
+            ago(self.refreshed).unwrap_or_default(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::{execute_line, testing::*};
+
+    #[test]
+    fn status_shows_backends_and_problems() {
+        let outcome = execute_line(b"status", &context(admin()));
+        let expected = "\
+Version:     0.0.0-test
+Uptime:      1h
+Sessions:    7
+Containers:  3
+Problems:    backend spot-2: connection refused
+             container alice on spot-2: hidden by alice on an earlier backend
+             container bob on spot-1: label host-keys: not an OpenSSH public key line
+
+BACKEND  POOL     PRESENCE      INCUS  CONTAINERS  CPUS  MEMORY        REFRESHED
+spot-1   default  up for 1h     6.0    2           8     4GiB of 8GiB  1m ago
+spot-2   default  away for 10m  -      2           -     -             10m ago
+";
+        assert_eq!(outcome.stdout, expected);
+        let json = execute_line(b"status --json", &context(admin()));
+        let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+        assert_eq!(json["uptime_seconds"], 3600);
+        assert_eq!(json["backends"][1]["reason"], "connection refused");
+    }
+}

@@ -1,0 +1,163 @@
+//! How containers, ages and sizes are shown; shared by the commands. Pure.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::model::{
+    container::{Container, Status},
+    inventory::{Backend, Inventory, Presence},
+    key::PublicKey,
+    text::printable,
+};
+
+/// Config key with the CPU limit.
+const CPU: &str = "limits.cpu";
+/// Config key with the memory limit.
+const MEMORY: &str = "limits.memory";
+/// Where `fleet` puts the size of the root disk, which Incus keeps with the devices.
+const DISK: &str = "root.size";
+
+/// Longest key comment shown, in characters.
+const MAX_COMMENT: usize = 64;
+
+/// A container as `list` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Summary {
+    pub(super) name: String,
+    pub(super) owner: String,
+    pub(super) state: &'static str,
+    pub(super) hold: bool,
+    pub(super) backend: String,
+    pub(super) pool: String,
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) cpu: Option<String>,
+    pub(super) memory: Option<String>,
+    pub(super) disk: Option<String>,
+    /// The backend answers, so that the state is that of now.
+    pub(super) current: bool,
+    /// When the state was seen; absent if never.
+    pub(super) seen: Option<Timestamp>,
+}
+
+impl Summary {
+    pub(super) fn new(container: &Container, inventory: &Inventory) -> Self {
+        let backend = inventory.backend(&container.backend);
+        let limit = |key: &str| container.config.get(key).filter(|v| !v.is_empty()).cloned();
+        Self {
+            name: container.name.to_string(),
+            owner: container.owner.to_string(),
+            state: state(container.status),
+            hold: container.hold,
+            backend: container.backend.to_string(),
+            pool: container.pool.to_string(),
+            addresses: container.addresses.clone(),
+            cpu: limit(CPU),
+            memory: limit(MEMORY),
+            disk: limit(DISK),
+            current: backend.is_some_and(|b| is_up(&b.presence)),
+            seen: backend.and_then(|b| seen(b)),
+        }
+    }
+
+    /// The state for people, with its age where it is not that of now.
+    pub(super) fn state_text(&self, now: Timestamp) -> String {
+        let held = if self.hold { ", held" } else { "" };
+        match (self.current, self.seen) {
+            (true, _) => format!("{}{held}", self.state),
+            (false, Some(seen)) => format!("{}{held} ({} ago)", self.state, age(now, seen)),
+            (false, None) => format!("{}{held} (last known)", self.state),
+        }
+    }
+
+    /// The first address, for a column.
+    pub(super) fn address(&self) -> String {
+        self.addresses.first().map_or_else(String::new, ToString::to_string)
+    }
+}
+
+/// A public key as people and scripts see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct KeyView {
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) fingerprint: String,
+    pub(super) comment: String,
+}
+
+impl KeyView {
+    pub(super) fn new(key: &PublicKey) -> Self {
+        let comment = printable(key.comment(), MAX_COMMENT);
+        Self { kind: key.algorithm(), fingerprint: key.fingerprint(), comment }
+    }
+
+    pub(super) fn text(&self) -> String {
+        format!("{} {}", self.fingerprint, self.comment).trim_end().to_owned()
+    }
+}
+
+/// The name of a state.
+pub(super) fn state(status: Status) -> &'static str {
+    match status {
+        Status::Running => "running",
+        Status::Stopped => "stopped",
+        Status::Frozen => "frozen",
+        Status::Error => "error",
+        Status::Changing => "changing",
+    }
+}
+
+/// How long ago `then` was: `42s`, `7m`, `3h`, `12d`.
+pub(super) fn age(now: Timestamp, then: Timestamp) -> String {
+    let seconds = now.duration_since(then).as_secs().max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// A size in the largest binary unit that leaves a whole part: `512MiB`, `3.9GiB`.
+pub(super) fn size(bytes: u64) -> String {
+    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let Some((unit, name)) = units.into_iter().find(|(unit, _)| bytes >= *unit) else {
+        return format!("{bytes}B");
+    };
+    // In 128 bits, as bytes near the limit of 64 would overflow.
+    let tenths = u128::from(bytes) * 10 / u128::from(unit);
+    match (tenths / 10, tenths % 10) {
+        (whole, 0) => format!("{whole}{name}"),
+        (whole, tenth) => format!("{whole}.{tenth}{name}"),
+    }
+}
+
+fn is_up(presence: &Presence) -> bool {
+    match presence {
+        Presence::Up { .. } => true,
+        Presence::Unknown | Presence::Away { .. } => false,
+    }
+}
+
+fn seen(backend: &Backend) -> Option<Timestamp> {
+    match backend.presence {
+        Presence::Up { .. } | Presence::Unknown => backend.refreshed,
+        Presence::Away { since, .. } => Some(backend.refreshed.unwrap_or(since)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_and_sizes_are_short() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let at = |s: i64| Timestamp::from_second(1_000_000 - s).unwrap();
+        let ages = [-5, 0, 59, 60, 3599, 3600, 86_399, 86_400].map(|s| age(now, at(s)));
+        assert_eq!(ages, ["0s", "0s", "59s", "1m", "59m", "1h", "23h", "1d"]);
+        let sizes = [0, 1023, 1024, 1536, 4 << 30, u64::MAX].map(size);
+        assert_eq!(sizes, ["0B", "1023B", "1KiB", "1.5KiB", "4GiB", "16777215.9TiB"]);
+    }
+}
