@@ -31,6 +31,7 @@ pub mod door;
 pub mod fleet;
 pub mod incus;
 pub mod link;
+pub mod console;
 pub mod model;
 pub mod store;
 pub mod wire;

@@ -15,7 +15,7 @@ pub mod render;
 pub mod report;
 mod status;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod usage;
 mod version;
 mod view;
@@ -23,7 +23,9 @@ mod whoami;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-pub use self::{completion::CompletionArgs, help::HelpArgs, info::InfoArgs, list::ListArgs};
+pub use self::{
+    completion::CompletionArgs, help::HelpArgs, info::InfoArgs, list::ListArgs, usage::format_of,
+};
 use self::{
     context::Context,
     failure::{Failure, Kind},
@@ -161,7 +163,7 @@ pub fn execute(words: &[String], context: &Context) -> Outcome {
             let permitted = authorize(&context.principal, command.needs());
             render::outcome(&permitted.and_then(|()| command.run(context)), output.format())
         }
-        Err(error) => render::outcome(&usage::explain(&error, CONSOLE), usage::format_of(words)),
+        Err(error) => render::outcome(&usage::explain(&error, CONSOLE), format_of(words)),
     }
 }
 
@@ -174,7 +176,7 @@ pub fn short_help() -> Outcome {
 /// Renders an error of clap's, for grammars that hold this one.
 #[must_use]
 pub fn explain_usage(error: &clap::Error, words: &[String]) -> Outcome {
-    render::outcome(&usage::explain(error, ""), usage::format_of(words))
+    render::outcome(&usage::explain(error, ""), format_of(words))
 }
 
 /// Prints the help of `path` in `grammar`, for grammars that hold this one.

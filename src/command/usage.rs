@@ -25,8 +25,9 @@ pub(super) fn explain(error: &clap::Error, program: &str) -> Result<Report, Fail
     Err(Failure::new(Kind::Usage, one_line(message)).hint(tip.unwrap_or(HELP)))
 }
 
-/// The format that words asked for which as a whole do not parse.
-pub(super) fn format_of(words: &[String]) -> Format {
+/// The format that words ask for which as a whole do not parse.
+#[must_use]
+pub fn format_of(words: &[String]) -> Format {
     let options = words.iter().take_while(|word| *word != "--");
     if options.into_iter().any(|word| word == "--json") { Format::Json } else { Format::Plain }
 }
