@@ -1,6 +1,27 @@
 //! `sentinel.toml` as typed values. Loaded once at start and again at each reload; what does not
 //! parse is reported with file, line and key, and nothing of a bad file is used.
 
+mod address;
+mod keys;
+mod load;
+mod path;
+mod problem;
+mod read;
+mod reload;
+mod section;
+mod source;
+mod tree;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    load::{check, load, parse},
+    problem::{Problem, Problems},
+    reload::needs_restart,
+};
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::model::{
@@ -10,7 +31,7 @@ use crate::model::{
 };
 
 /// Everything that the administrator can set.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Where state lives that outlives a restart.
     pub state_dir: PathBuf,

@@ -9,7 +9,7 @@ use ssh_key::HashAlg;
 pub const MAX_BLOB: usize = 16 * 1024;
 
 /// Why a key was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Not `TYPE BASE64 [COMMENT]`.
     #[error("not an OpenSSH public key line")]

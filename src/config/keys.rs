@@ -1,0 +1,119 @@
+//! Public keys: inline, and in files of the `authorized_keys` form.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use super::{
+    problem::Fault,
+    section::Read,
+    tree::{Node, shown},
+    value::text,
+};
+use crate::model::{
+    authorized_keys::{self, AuthorizedKey, KeyOptions},
+    key::{ALGORITHMS, KeyError, PublicKey},
+    text::printable,
+};
+
+/// Largest file of keys, in bytes: about ten thousand keys.
+const MAX_FILE: u64 = 1024 * 1024;
+
+const FORM: &str = "a key is written like \"ssh-ed25519 AAAA… alice@laptop\"";
+
+/// A public key without options.
+pub(super) fn public_key(node: &Node) -> Read<PublicKey> {
+    let text = text(node)?;
+    PublicKey::from_line(text).map_err(|why| key_fault(text, why))
+}
+
+/// One line of an `authorized_keys` file.
+pub(super) fn authorized_key(node: &Node) -> Read<AuthorizedKey> {
+    let text = text(node)?;
+    if text.trim().contains('\n') {
+        return Err(Fault::new("more than one line").hint("write one string for each key"));
+    }
+    let (mut keys, mut refused) = parse(text);
+    match (refused.pop(), keys.pop()) {
+        (Some((_, fault)), _) => Err(fault),
+        (None, Some(key)) => Ok(key),
+        (None, None) => Err(key_fault(text, KeyError::Line)),
+    }
+}
+
+/// The keys of a file in the `authorized_keys` form. A line that is refused is a mistake like any
+/// other, so that nobody waits at the door for a key that was never read.
+pub(super) fn authorized_keys_file(path: &Path) -> Result<Vec<AuthorizedKey>, Vec<Fault>> {
+    let shown_path = printable(&path.display().to_string(), 300);
+    let text = read_limited(path).map_err(|e| {
+        let fault = Fault::new(format!("{shown_path} cannot be read: {e}"));
+        vec![fault.hint("relative paths begin at the directory of the main configuration file")]
+    })?;
+    let (keys, refused) = parse(&text);
+    if !refused.is_empty() {
+        let place = |line, fault: Fault| Fault {
+            message: format!("line {line} of {shown_path}: {}", fault.message),
+            ..fault
+        };
+        return Err(refused.into_iter().map(|(line, fault)| place(line, fault)).collect());
+    }
+    if keys.is_empty() {
+        return Err(vec![Fault::new(format!("{shown_path} has no key in it")).hint(FORM)]);
+    }
+    Ok(keys)
+}
+
+/// The keys of `text`, and the numbers of the lines that were refused, with the reason.
+fn parse(text: &str) -> (Vec<AuthorizedKey>, Vec<(usize, Fault)>) {
+    let (mut keys, refused) = authorized_keys::parse(text);
+    let lines: Vec<_> = text.lines().collect();
+    let fault = |r: authorized_keys::Refused| {
+        let line = lines.get(r.line.saturating_sub(1)).copied().unwrap_or("");
+        let known = key_fault(line, PublicKey::from_line(line).err().unwrap_or(KeyError::Line));
+        (r.line, Fault { message: printable(&r.reason, 200), ..known })
+    };
+    let mut refused: Vec<_> = refused.into_iter().map(fault).collect();
+    if keys.is_empty() && refused.is_empty() {
+        let significant = |l: &str| !l.trim().is_empty() && !l.trim_start().starts_with('#');
+        for (i, line) in lines.iter().enumerate().filter(|(_, l)| significant(l)) {
+            match PublicKey::from_line(line) {
+                Ok(key) => keys.push(AuthorizedKey { key, options: KeyOptions::default() }),
+                Err(why) => refused.push((i + 1, key_fault(line, why))),
+            }
+        }
+    }
+    (keys, refused)
+}
+
+fn read_limited(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("larger than {MAX_FILE} bytes")));
+    }
+    Ok(text)
+}
+
+fn key_fault(text: &str, why: KeyError) -> Fault {
+    let text = text.trim();
+    if text.contains("PRIVATE KEY") {
+        return Fault::new("this is a private key")
+            .hint("give the public key (the file that ends in .pub), and replace this one");
+    }
+    let fault = Fault::new(why.to_string());
+    if text.starts_with(['/', '~', '.']) || !text.contains(' ') && text.contains(".pub") {
+        return fault.hint("give the key itself, not the name of its file");
+    }
+    let mut words = text.split_whitespace();
+    let (first, second) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    if ALGORITHMS.contains(&second) && why == KeyError::Line {
+        return fault.hint(format!("leave out \"{}\", a key begins with its type", shown(first)));
+    }
+    match why {
+        KeyError::Line => fault.hint(FORM),
+        KeyError::Blob => fault.hint("the key was cut or changed on its way here; copy it again"),
+        KeyError::Unsupported => fault.hint("make another with `ssh-keygen -t ed25519`"),
+    }
+}

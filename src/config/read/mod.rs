@@ -1,0 +1,103 @@
+//! The tree as [`Config`]: which sections and keys there are, their defaults and limits.
+//!
+//! Each function reads all of its keys before it gives up, so that all mistakes are reported.
+
+mod backend;
+mod door;
+mod route;
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    Config,
+    path::{path, socket},
+    problem::Fault,
+    section::Section,
+    source::{At, Sink, Sources, Told},
+    tree::Table,
+};
+
+/// Most backends, and most routes: each backend is a connection and a task.
+const MAX_ENTRIES: usize = 500;
+
+/// What is common to all sections.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    base: &'a Path,
+    sources: &'a Sources,
+}
+
+/// Reads the whole configuration; relative paths begin at `base`.
+pub(super) fn config(
+    table: &Table,
+    base: &Path,
+    sources: &Sources,
+    sink: &Sink,
+) -> Result<Config, Told> {
+    let scope = Scope { base, sources };
+    let mut root = Section::root(table, sink);
+    for later in ["guard", "gateway", "maintenance", "metrics"] {
+        root.refuse(later);
+    }
+    let state_dir = root.or("state_dir", "/var/lib/containarium".into(), path(base));
+    let default_socket = "/run/containarium/control.sock".into();
+    let control_socket = root.or("control_socket", default_socket, socket(base));
+    let ssh = root.section("ssh").and_then(|section| door::ssh(section, base));
+    let admin = root.section("admin").and_then(|section| door::admin(section, base));
+    let log = root.section("log").and_then(door::log);
+    let backends = backend::backends(root.sections("backend", MAX_ENTRIES), scope);
+    let admin_login = admin.as_ref().ok().map(|a| &a.login);
+    let routes = route::routes(root.sections("route", MAX_ENTRIES), scope, admin_login);
+    root.finish(home_of);
+    Ok(Config {
+        state_dir: state_dir?,
+        control_socket: control_socket?,
+        ssh: ssh?,
+        admin: admin?,
+        log: log?,
+        backends: backends?,
+        routes: routes?,
+    })
+}
+
+/// The path of a key that was written at the top of the file, for the hint.
+fn home_of(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "listen" => "ssh.listen",
+        "host_keys" => "ssh.host_keys",
+        "login_grace" => "ssh.login_grace",
+        "wait" => "ssh.wait",
+        "drain" => "ssh.drain",
+        "max_startups" => "ssh.max_startups",
+        "max_startups_per_source" => "ssh.max_startups_per_source",
+        "user_ca_keys" => "ssh.user_ca_keys",
+        "login" => "admin.login",
+        "authorized_keys" => "admin.authorized_keys",
+        "authorized_keys_file" => "admin.authorized_keys_file",
+        "format" => "log.format",
+        "level" => "log.level",
+        _ => return None,
+    })
+}
+
+/// Values of which each may be there once.
+struct Unique<'a> {
+    what: &'static str,
+    sources: &'a Sources,
+    seen: BTreeMap<String, At>,
+}
+
+impl<'a> Unique<'a> {
+    fn new(what: &'static str, sources: &'a Sources) -> Self {
+        Self { what, sources, seen: BTreeMap::new() }
+    }
+
+    fn check(&mut self, section: &Section<'_>, key: &str, value: &str) {
+        let Some(first) = self.seen.get(value) else {
+            self.seen.insert(value.to_owned(), section.place(key));
+            return;
+        };
+        let fault = Fault::new(format!("there is another {} \"{value}\"", self.what));
+        section.fault(key, fault.hint(format!("the first is in {}", self.sources.line_of(*first))));
+    }
+}

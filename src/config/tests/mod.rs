@@ -1,0 +1,219 @@
+//! The configuration as its author and the rest of the program see it.
+
+mod mistakes;
+mod robust;
+
+use std::{fs, path::Path, time::Duration};
+
+use super::*;
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqRmYdWkC8NSTf4eDvyGUj0zaPbhj8gHZMpiUm+3HXQ";
+
+/// The least configuration that is valid, on one line so that line 2 is the test's first.
+fn minimal() -> String {
+    format!("admin.authorized_keys = ['{KEY} ops']\n")
+}
+
+fn good(text: &str) -> Config {
+    parse(text, "sentinel.toml", Path::new("/etc/containarium")).unwrap_or_else(|problems| {
+        panic!("{}", Problems(problems));
+    })
+}
+
+fn backend(name: &str) -> String {
+    format!("[[backend]]\nname = '{name}'\naddress = '{name}.example'\nhost_key = '{KEY}'\n")
+}
+
+#[test]
+fn defaults_are_what_the_documentation_says() {
+    let config = good(&minimal());
+    assert_eq!(config.state_dir, Path::new("/var/lib/containarium"));
+    assert_eq!(config.control_socket, Path::new("/run/containarium/control.sock"));
+    assert_eq!(
+        config.ssh,
+        Ssh {
+            listen: vec!["[::]:22".parse().unwrap()],
+            host_keys: "/etc/containarium/keys".into(),
+            login_grace: Duration::from_secs(30),
+            wait: Duration::from_secs(120),
+            drain: Duration::from_secs(30),
+            user_ca_keys: Vec::new(),
+            max_startups_per_source: 10,
+            max_startups: 128,
+        }
+    );
+    assert_eq!(config.admin.login.as_str(), "admin");
+    assert_eq!(config.admin.keys.len(), 1);
+    assert_eq!(config.admin.keys[0].key.comment(), "ops");
+    assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
+    assert!(config.backends.is_empty() && config.routes.is_empty());
+}
+
+#[test]
+fn every_key_is_read() {
+    let text = format!(
+        "state_dir = 's'\ncontrol_socket = '/c'\n[ssh]\nlisten = ['127.0.0.1:0', '[::1]:2222']\n\
+         host_keys = 'k'\nlogin_grace = '1500ms'\nwait = '0s'\ndrain = '1h'\n\
+         user_ca_keys = ['{KEY}']\nmax_startups_per_source = 2\nmax_startups = 3\n\
+         [admin]\nlogin = 'ops'\nuser_ca_keys = ['{KEY}']\n\
+         [log]\nformat = 'json'\nlevel = 'warn,containarium::door=trace'\n\
+         [[backend]]\nname = 'here'\npool = 'gpu'\naddress = 'local'\nrouted = true\n\
+         incus_socket = '/run/incus.sock'\n\
+         [[backend]]\nname = 'spot-1'\naddress = '[2001:db8::1]'\nuser = 'c'\nhost_key = '{KEY}'\n\
+         [[route]]\nlogin = 'git'\nto = 'git@192.0.2.20:2222'\nhost_key = '{KEY}'\n\
+         authorized_keys = ['{KEY} alice']\n"
+    );
+    let config = good(&text);
+    assert_eq!(config.state_dir, Path::new("/etc/containarium/s"));
+    assert_eq!(config.ssh.login_grace, Duration::from_millis(1500));
+    assert_eq!((config.ssh.wait, config.ssh.drain), (Duration::ZERO, Duration::from_secs(3600)));
+    assert_eq!(config.ssh.listen.len(), 2);
+    assert_eq!((config.ssh.max_startups_per_source, config.ssh.max_startups), (2, 3));
+    assert_eq!(config.admin.login.as_str(), "ops");
+    assert_eq!((config.admin.keys.len(), config.admin.user_ca_keys.len()), (0, 1));
+    assert_eq!(config.log.format, LogFormat::Json);
+    let here = &config.backends[0];
+    assert_eq!((here.pool.as_str(), here.routed), ("gpu", true));
+    assert_eq!(here.address, BackendAddress::Local);
+    let BackendAddress::Ssh { address, user, identity, .. } = &config.backends[1].address else {
+        panic!("spot-1 is behind SSH");
+    };
+    assert_eq!((address.as_str(), user.as_str(), identity), ("[2001:db8::1]:22", "c", &None));
+    assert_eq!(config.backends[1].incus_socket, Path::new("/var/lib/incus/unix.socket"));
+    let route = &config.routes[0];
+    assert_eq!((route.user.as_str(), route.address.as_str()), ("git", "192.0.2.20:2222"));
+    assert_eq!(route.keys.len(), 1);
+}
+
+#[test]
+fn the_sample_is_valid_and_names_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sentinel.toml");
+    let config = load(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.backends.len(), 1);
+    let sample = fs::read_to_string(&path).unwrap();
+    // Uncommented, every default parses: a `#` before `key = …` or `[[…]]` is taken away.
+    let defaults: Vec<_> = sample
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if !rest.contains(['…', '<']) && is_default(rest) => rest,
+            _ => line,
+        })
+        .collect();
+    let same = parse(&defaults.join("\n"), "f", path.parent().unwrap());
+    assert_eq!(same.unwrap_or_else(|p| panic!("{}", Problems(p))), config);
+}
+
+fn is_default(line: &str) -> bool {
+    let keys =
+        ["state_dir", "control_socket", "listen", "host_keys", "login_grace", "wait", "drain"];
+    let more = ["max_startups", "login = \"admin\"", "format", "level"];
+    keys.iter().chain(&more).any(|key| line.starts_with(key))
+}
+
+#[test]
+fn files_beside_the_main_one_are_merged_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let main = dir.path().join("sentinel.toml");
+    let more = dir.path().join("conf.d");
+    fs::create_dir(&more).unwrap();
+    fs::write(&main, format!("{}[ssh]\nwait = '1m'\n{}", minimal(), backend("a"))).unwrap();
+    fs::write(more.join("20.toml"), backend("c")).unwrap();
+    fs::write(more.join("10.toml"), format!("[ssh]\ndrain = '1m'\n{}", backend("b"))).unwrap();
+    fs::write(more.join("30.toml.old"), "nonsense").unwrap();
+    let config = load(&main).unwrap_or_else(|problems| panic!("{problems}"));
+    let names: Vec<_> = config.backends.iter().map(|b| b.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    assert_eq!(config.ssh.wait, config.ssh.drain);
+    assert_eq!(config.ssh.host_keys, dir.path().join("keys"));
+
+    fs::write(more.join("40.toml"), format!("[ssh]\nwait = '2m'\n{}", backend("a"))).unwrap();
+    let problems = load(&main).unwrap_err().0;
+    let last = more.join("40.toml").display().to_string();
+    let told: Vec<_> = problems.iter().map(|p| (&p.file, p.line, p.key.as_str())).collect();
+    assert_eq!(
+        told,
+        [(&last, 2, "ssh.wait"), (&last, 4, "backend[3].name"), (&last, 5, "backend[3].address")]
+    );
+    assert_eq!(problems[0].hints, [format!("it was set first in {}:3", main.display())]);
+}
+
+#[test]
+fn keys_come_from_a_file_too_and_its_mistakes_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = dir.path().join("admins");
+    fs::write(&keys, format!("# ours\n\n{KEY} alice\n")).unwrap();
+    let text = format!("[admin]\nauthorized_keys = ['{KEY}']\nauthorized_keys_file = 'admins'\n");
+    let config = parse(&text, "f", dir.path()).unwrap();
+    assert_eq!(config.admin.keys.len(), 2);
+
+    let told = |content: &[u8]| {
+        fs::write(&keys, content).unwrap();
+        let problems = parse(&text, "f", dir.path()).unwrap_err();
+        assert_eq!((problems[0].line, problems[0].key.as_str()), (3, "admin.authorized_keys_file"));
+        problems[0].message.clone()
+    };
+    assert!(told(b"hello\n").starts_with("line 1 of "));
+    assert!(told(b"# nothing\n").ends_with("has no key in it"));
+    assert!(told(b"\xff\n").contains("cannot be read"));
+    assert!(told(&vec![b'#'; 1 << 21]).contains("larger than 1048576 bytes"));
+    fs::remove_file(&keys).unwrap();
+    let problems = parse(&text, "f", dir.path()).unwrap_err();
+    assert!(problems[0].message.contains("No such file"), "{}", problems[0]);
+}
+
+#[test]
+fn a_check_prints_every_problem_or_ok() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sentinel.toml");
+    let shown = path.display();
+    let run = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let mut out = Vec::new();
+        let status = check(&path, &mut out);
+        (status, String::from_utf8(out).unwrap())
+    };
+    assert_eq!(run(&minimal()), (0, format!("{shown}: ok\n")));
+    let (status, out) = run(&format!("{}[ssh]\nlisen = []\nwait = 120\n", minimal()));
+    assert_eq!(status, 78);
+    assert_eq!(
+        out,
+        format!(
+            "{shown}:3:1: ssh.lisen: unknown key\n  hint: did you mean `listen`?\n\
+             {shown}:4:8: ssh.wait: a duration needs a unit\n  hint: did you mean \"120s\"?\n"
+        )
+    );
+    fs::remove_file(&path).unwrap();
+    let mut out = Vec::new();
+    assert_eq!(check(&path, &mut out), 78);
+    assert!(String::from_utf8(out).unwrap().contains(": there is no such file\n  hint: "));
+}
+
+#[test]
+fn a_file_that_is_unreadable_hides_no_other_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let main = dir.path().join("sentinel.toml");
+    fs::create_dir(dir.path().join("conf.d")).unwrap();
+    fs::write(dir.path().join("conf.d/a.toml"), "[log]\nlevle = 'info'\n").unwrap();
+    for (bytes, message) in [
+        (&b"[admin]\n\xff"[..], "line 2 is not UTF-8"),
+        (&vec![b'#'; (1 << 20) + 1][..], "larger than 1048576 bytes"),
+        (b"[admin\n", "unclosed table, expected `]`"),
+    ] {
+        fs::write(&main, bytes).unwrap();
+        let problems = load(&main).unwrap_err().0;
+        assert_eq!(problems[0].message, message);
+        assert_eq!(problems[1].key, "log.levle");
+        assert_eq!(problems.len(), 2, "and no word of keys that may be in the bad file");
+    }
+}
+
+#[test]
+fn a_reload_knows_what_needs_a_restart() {
+    let old = good(&minimal());
+    assert!(needs_restart(&old, &old).is_empty());
+    let new = format!("state_dir = '/x'\n{}[ssh]\nlisten = ['[::]:1']\nwait = '1s'\n", minimal());
+    assert_eq!(needs_restart(&old, &good(&new)), ["state_dir", "ssh.listen"]);
+    let new = format!("{}log.format = 'json'\nssh.host_keys = 'x'\n", minimal());
+    assert_eq!(needs_restart(&old, &good(&new)), ["ssh.host_keys", "log.format"]);
+}
