@@ -1,1 +1,3 @@
+//! The executable.
+
 fn main() {}
