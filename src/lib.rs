@@ -34,4 +34,5 @@ pub mod link;
 pub mod console;
 pub mod model;
 pub mod store;
+pub mod telemetry;
 pub mod wire;
