@@ -87,7 +87,7 @@ fn every_key_is_read() {
 }
 
 #[test]
-fn the_sample_is_valid_and_names_every_key() {
+fn the_sample_is_valid_and_shows_the_defaults() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sentinel.toml");
     let config = load(&path).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(config.backends.len(), 1);
@@ -109,6 +109,25 @@ fn is_default(line: &str) -> bool {
         ["state_dir", "control_socket", "listen", "host_keys", "login_grace", "wait", "drain"];
     let more = ["max_startups", "login = \"admin\"", "format", "level"];
     keys.iter().chain(&more).any(|key| line.starts_with(key))
+}
+
+#[test]
+fn sample_and_reference_name_every_key() {
+    let sample = include_str!("../../../config/sentinel.toml");
+    let reference = include_str!("../../../docs/configuration.md");
+    // The reader itself knows its keys: it lists them when it is given one that is like none.
+    let text = "xyzzyx = 1\n[ssh]\nxyzzyx = 1\n[admin]\nxyzzyx = 1\n[log]\nxyzzyx = 1\n\
+                [[backend]]\nxyzzyx = 1\n[[route]]\nxyzzyx = 1\n";
+    let problems = parse(text, "f", Path::new("/")).unwrap_err();
+    let lists = problems.iter().filter(|p| p.key.ends_with("xyzzyx")).map(|p| &p.hints[0]);
+    let lists: Vec<_> = lists.filter_map(|hint| hint.strip_prefix("the keys here are ")).collect();
+    assert_eq!(lists.len(), 6);
+    for key in lists.iter().flat_map(|list| list.split(", ")) {
+        let shown = [format!("{key} = "), format!("[{key}]")].iter().any(|s| sample.contains(s));
+        assert!(shown, "{key} is not in the sample");
+        let told = [format!("`{key}`"), format!("[{key}]")].iter().any(|s| reference.contains(s));
+        assert!(told, "{key} is not in the reference");
+    }
 }
 
 #[test]
