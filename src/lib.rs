@@ -25,14 +25,16 @@
 //! outside reach logs and terminals only through [`model::text`].
 
 pub mod access;
+pub mod clock;
 pub mod command;
 pub mod config;
+pub mod console;
 pub mod door;
 pub mod fleet;
 pub mod incus;
 pub mod link;
-pub mod console;
 pub mod model;
+pub mod reach;
 pub mod store;
 pub mod telemetry;
 pub mod wire;

@@ -114,6 +114,8 @@ fn key_fault(text: &str, why: KeyError) -> Fault {
     match why {
         KeyError::Line => fault.hint(FORM),
         KeyError::Blob => fault.hint("the key was cut or changed on its way here; copy it again"),
-        KeyError::Unsupported => fault.hint("make another with `ssh-keygen -t ed25519`"),
+        KeyError::RsaSize | KeyError::Unsupported => {
+            fault.hint("make another with `ssh-keygen -t ed25519`")
+        }
     }
 }

@@ -22,7 +22,8 @@ use super::{
     observe::Observed,
 };
 use crate::{
-    link::connection::{Connection, ConnectionError, now},
+    clock::now,
+    link::connection::{Connection, ConnectionError},
     wire::{error::Error as WireError, transport::OUTPUT_MARK},
 };
 

@@ -5,16 +5,19 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::socket::Socket;
-use crate::wire::{
-    error::Error as WireError,
-    message::Reason,
-    transport::{OUTPUT_MARK, Params, Transport},
+use crate::{
+    clock::now,
+    wire::{
+        error::Error as WireError,
+        message::Reason,
+        transport::{OUTPUT_MARK, Params, Transport},
+    },
 };
 
 /// Room for a read, at least, in bytes: less would cost a system call for every small packet.
@@ -35,13 +38,6 @@ pub enum ConnectionError {
     /// The protocol was broken.
     #[error(transparent)]
     Wire(#[from] WireError),
-}
-
-/// The present moment, for transports.
-#[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one clock of the drivers of transports")]
-pub fn now() -> Instant {
-    Instant::now()
 }
 
 /// An SSH transport with its socket.

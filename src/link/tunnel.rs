@@ -12,8 +12,9 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::{Connection, ConnectionError, now};
+use super::connection::{Connection, ConnectionError};
 use crate::{
+    clock::now,
     model::text,
     wire::{
         buffer::Buffer,

@@ -2,8 +2,8 @@
 //! blocks, so it runs off the async threads. It never decides what is written.
 
 pub mod atomic;
-pub mod keys;
 pub mod inventory;
+pub mod keys;
 
 use std::{io, path::PathBuf};
 

@@ -1,0 +1,359 @@
+//! A login to a container's sshd, by whichever way answers first: directly, through the backend's
+//! sshd, or as `sshd -i` through Incus. Every way ends in the same pinned host key, so a wrong
+//! address can only fail.
+
+mod error;
+mod route;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::sync::watch;
+
+pub use self::error::ReachError;
+pub use self::route::Way;
+use self::route::plan;
+use crate::{
+    config::{self, BackendAddress, Config},
+    fleet::Fleet,
+    incus,
+    link::{
+        Dial, Stream,
+        connection::Connection,
+        local::Local,
+        login::{IDENT, Login, LoginError, log_in},
+        socket::Socket,
+        tunnel::{Destination, Tunnel},
+    },
+    model::{
+        container::{Container, Status},
+        inventory::Presence,
+        name::{BackendName, ContainerName},
+    },
+    store::keys::load_identity,
+    wire::{identity::Identity, userauth::Credential},
+};
+
+/// How long one connection may take to be there, network and sshd.
+const CONNECT: Duration = Duration::from_secs(4);
+
+/// How long one way may take from nothing to a login.
+const ATTEMPT: Duration = Duration::from_secs(8);
+
+/// Where sshd listens in a container.
+const SSH_PORT: u16 = 22;
+
+/// Containers whose way is remembered.
+const REMEMBERED: usize = 10_000;
+
+/// What runs in the container for [`Way::Exec`]: sshd refuses to start without its run directory.
+const SSHD: [&str; 3] = [
+    "/bin/sh",
+    "-c",
+    "mkdir -p /run/sshd && PATH=$PATH:/usr/sbin:/sbin exec \"$(command -v sshd || echo /usr/sbin/sshd)\" -i",
+];
+
+/// Opens logins to containers.
+#[derive(Clone)]
+pub struct Reach {
+    fleet: Fleet,
+    config: watch::Receiver<Arc<Config>>,
+    link_key: Arc<Identity>,
+    ways: Arc<Mutex<HashMap<(BackendName, ContainerName), Way>>>,
+}
+
+impl Reach {
+    /// Reaches what `fleet` knows, with `link_key` for backends that have no key of their own.
+    #[must_use]
+    pub fn new(
+        fleet: Fleet,
+        config: watch::Receiver<Arc<Config>>,
+        link_key: Arc<Identity>,
+    ) -> Self {
+        Self { fleet, config, link_key, ways: Arc::default() }
+    }
+
+    /// Logs in to `container`.
+    ///
+    /// # Errors
+    /// No way leads there now; the error is a sentence for the person who waits.
+    pub async fn log_in(
+        &self,
+        container: &Arc<Container>,
+        login: &Login<'_>,
+    ) -> Result<(Connection, Way), ReachError> {
+        let container = self.current(container).await;
+        let name = &container.name;
+        if container.host_keys.is_empty() {
+            return Err(ReachError::NoHostKey(name.clone()));
+        }
+        let backend = self.backend(&container.backend)?;
+        if matches!(container.status, Status::Stopped | Status::Frozen) && self.is_up(&backend) {
+            return Err(ReachError::NotRunning(name.clone(), container.status));
+        }
+        let key = (container.backend.clone(), name.clone());
+        let mut failures = Vec::new();
+        for way in plan(&backend, &container, self.remembered(&key)) {
+            let attempt = self.attempt(way, &backend, &container, login);
+            match tokio::time::timeout(ATTEMPT, attempt).await {
+                Ok(Ok(connection)) => {
+                    self.remember(key, way);
+                    return Ok((connection, way));
+                }
+                Ok(Err(failure)) => failures.push((way, failure)),
+                Err(_) => failures.push((way, Failure::Io(io::ErrorKind::TimedOut.into()))),
+            }
+        }
+        Err(self.explain(&container, failures))
+    }
+
+    /// Opens a TCP port of `container`, for people who jump through the console.
+    ///
+    /// # Errors
+    /// Nothing listens there, or no way leads there now.
+    pub async fn open_port(&self, container: &Container, port: u16) -> Result<Stream, ReachError> {
+        let backend = self.backend(&container.backend)?;
+        let mut last = None;
+        for way in plan(&backend, container, None) {
+            let opened = match way {
+                Way::Direct => direct(container, port).boxed(),
+                Way::Link => self.through_link(&backend, container, port).boxed(),
+                Way::Exec => continue,
+            };
+            match tokio::time::timeout(ATTEMPT, opened).await {
+                Ok(Ok(socket)) => return Ok(Box::new(socket)),
+                Ok(Err(failure)) => last = Some((way, failure)),
+                Err(_) => last = Some((way, Failure::Io(io::ErrorKind::TimedOut.into()))),
+            }
+        }
+        Err(self.explain(container, last.into_iter().collect()))
+    }
+
+    async fn attempt(
+        &self,
+        way: Way,
+        backend: &Arc<config::Backend>,
+        container: &Container,
+        login: &Login<'_>,
+    ) -> Result<Connection, Failure> {
+        let socket = match way {
+            Way::Direct => direct(container, SSH_PORT).await?,
+            Way::Link => self.through_link(backend, container, SSH_PORT).await?,
+            Way::Exec => self.through_incus(backend, container).await?,
+        };
+        let login = Login { pinned: &container.host_keys, ..login.clone() };
+        log_in(socket, login).await.map_err(Failure::Login)
+    }
+
+    async fn through_link(
+        &self,
+        backend: &Arc<config::Backend>,
+        container: &Container,
+        port: u16,
+    ) -> Result<Socket, Failure> {
+        let host = address(container)?;
+        let tunnels =
+            Tunnels { backend: Arc::clone(backend), link_key: Arc::clone(&self.link_key) };
+        let tunnel = tunnels.open(&Destination::Tcp { host, port }).await?;
+        Ok(Socket::Other(Box::new(tunnel)))
+    }
+
+    async fn through_incus(
+        &self,
+        backend: &Arc<config::Backend>,
+        container: &Container,
+    ) -> Result<Socket, Failure> {
+        let dial: Arc<dyn Dial> = match &backend.address {
+            BackendAddress::Local => Arc::new(Local::new(backend.incus_socket.clone())),
+            BackendAddress::Ssh { .. } => Arc::new(Tunnels {
+                backend: Arc::clone(backend),
+                link_key: Arc::clone(&self.link_key),
+            }),
+        };
+        let client = incus::Client::new(dial);
+        let stream = client.exec(&container.name.instance(), &SSHD, &BTreeMap::new()).await;
+        Ok(Socket::Other(stream.map_err(|e| Failure::Io(io::Error::other(e)))?))
+    }
+
+    /// The container as Incus describes it now, where the snapshot says that it cannot be reached:
+    /// a container that has just started has no address in it.
+    async fn current(&self, container: &Arc<Container>) -> Arc<Container> {
+        if container.status == Status::Running && !container.addresses.is_empty() {
+            return Arc::clone(container);
+        }
+        self.fleet.refresh(container).await.unwrap_or_else(|| Arc::clone(container))
+    }
+
+    fn backend(&self, name: &BackendName) -> Result<Arc<config::Backend>, ReachError> {
+        let config = self.config.borrow();
+        let found = config.backends.iter().find(|b| b.name == *name).cloned();
+        found.ok_or_else(|| ReachError::NoBackend(name.clone()))
+    }
+
+    fn presence(&self, backend: &BackendName) -> Option<Presence> {
+        self.fleet.inventory().borrow().backend(backend).map(|b| b.presence.clone())
+    }
+
+    fn is_up(&self, backend: &config::Backend) -> bool {
+        matches!(self.presence(&backend.name), Some(Presence::Up { .. }))
+    }
+
+    fn explain(&self, container: &Container, failures: Vec<(Way, Failure)>) -> ReachError {
+        let name = container.name.clone();
+        let mut details = Vec::new();
+        for (way, failure) in failures {
+            match failure {
+                Failure::Login(LoginError::HostKey(shown)) => {
+                    return ReachError::HostKey { name, shown: shown.fingerprint() };
+                }
+                Failure::Login(LoginError::Refused) => return ReachError::Refused(name),
+                Failure::Login(LoginError::Connection(_)) | Failure::Io(_) | Failure::NoAddress => {
+                    details.push(format!("{way}: {failure}"));
+                }
+            }
+        }
+        match self.presence(&container.backend) {
+            Some(Presence::Away { since, reason }) => {
+                ReachError::Away { name, backend: container.backend.clone(), since, reason }
+            }
+            Some(Presence::Up { .. } | Presence::Unknown) | None => {
+                ReachError::Unreachable { name, details: details.join("; ") }
+            }
+        }
+    }
+
+    fn remembered(&self, key: &(BackendName, ContainerName)) -> Option<Way> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    }
+
+    fn remember(&self, key: (BackendName, ContainerName), way: Way) {
+        let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        if ways.len() >= REMEMBERED {
+            ways.clear();
+        }
+        ways.insert(key, way);
+    }
+}
+
+/// Why one way failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("no address is known")]
+    NoAddress,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Login(LoginError),
+}
+
+fn address(container: &Container) -> Result<String, Failure> {
+    container.addresses.first().map(ToString::to_string).ok_or(Failure::NoAddress)
+}
+
+async fn direct(container: &Container, port: u16) -> Result<Socket, Failure> {
+    let address = container.addresses.first().ok_or(Failure::NoAddress)?;
+    let target = std::net::SocketAddr::new(*address, port).to_string();
+    Ok(Socket::connect(&target, CONNECT).await?)
+}
+
+/// Opens tunnels through one backend's sshd, each on an SSH connection of its own.
+struct Tunnels {
+    backend: Arc<config::Backend>,
+    link_key: Arc<Identity>,
+}
+
+impl Tunnels {
+    async fn open(&self, destination: &Destination) -> Result<Tunnel, io::Error> {
+        let BackendAddress::Ssh { address, user, host_key, identity } = &self.backend.address
+        else {
+            return Err(io::Error::other("backend is local"));
+        };
+        let identity = self.identity(identity.clone()).await?;
+        let socket = Socket::connect(address, CONNECT).await?;
+        let login = Login {
+            ident: IDENT,
+            pinned: std::slice::from_ref(host_key),
+            user,
+            credential: Credential::Key { identity, certificate: None },
+        };
+        let connection =
+            log_in(socket, login).await.map_err(|e| io::Error::other(backend_says(&e)))?;
+        Tunnel::open(connection, destination).await.map_err(io::Error::other)
+    }
+
+    async fn identity(&self, file: Option<PathBuf>) -> io::Result<Arc<Identity>> {
+        let Some(file) = file else { return Ok(Arc::clone(&self.link_key)) };
+        let loaded = tokio::task::spawn_blocking(move || load_identity(&file)).await;
+        let identity = loaded.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        Ok(Arc::new(identity))
+    }
+}
+
+fn backend_says(error: &LoginError) -> String {
+    match error {
+        LoginError::HostKey(key) => {
+            format!(
+                "the backend shows another host key than the pinned one ({})",
+                key.fingerprint()
+            )
+        }
+        LoginError::Refused => "the backend does not accept the sentinel's link key".to_owned(),
+        LoginError::Connection(e) => format!("login on the backend failed: {e}"),
+    }
+}
+
+impl Dial for Tunnels {
+    fn dial(&self) -> BoxFuture<'_, io::Result<Stream>> {
+        let path = self.backend.incus_socket.to_string_lossy().into_owned();
+        async move {
+            let tunnel = within(CONNECT, self.open(&Destination::Unix { path })).await?;
+            Ok(Box::new(tunnel) as Stream)
+        }
+        .boxed()
+    }
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let done = tokio::time::timeout(limit, work).await;
+    done.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// Logs in to the far side of a fixed route.
+///
+/// # Errors
+/// It does not answer, shows another host key, or does not let us in.
+pub async fn log_in_to_route(
+    route: &config::Route,
+    ident: &str,
+    credential: Credential,
+) -> Result<Connection, ReachError> {
+    let pinned = std::slice::from_ref(&route.host_key);
+    let login = Login { ident, pinned, user: &route.user, credential };
+    let attempt = async {
+        let socket = Socket::connect(&route.address, CONNECT).await?;
+        log_in(socket, login).await.map_err(Failure::Login)
+    };
+    let outcome = tokio::time::timeout(ATTEMPT, attempt).await;
+    let failed = match outcome {
+        Ok(Ok(connection)) => return Ok(connection),
+        Ok(Err(failure)) => failure,
+        Err(_) => Failure::Io(io::ErrorKind::TimedOut.into()),
+    };
+    let name = route.login.to_string();
+    Err(match failed {
+        Failure::Login(LoginError::HostKey(shown)) => {
+            ReachError::RouteHostKey { name, shown: shown.fingerprint() }
+        }
+        Failure::Login(LoginError::Refused) => ReachError::RouteRefused(name),
+        Failure::Login(LoginError::Connection(_)) | Failure::Io(_) | Failure::NoAddress => {
+            ReachError::RouteUnreachable { name, detail: failed.to_string() }
+        }
+    })
+}
