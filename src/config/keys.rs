@@ -114,8 +114,6 @@ fn key_fault(text: &str, why: KeyError) -> Fault {
     match why {
         KeyError::Line => fault.hint(FORM),
         KeyError::Blob => fault.hint("the key was cut or changed on its way here; copy it again"),
-        KeyError::RsaSize | KeyError::Unsupported => {
-            fault.hint("make another with `ssh-keygen -t ed25519`")
-        }
+        KeyError::Unsupported => fault.hint("make another with `ssh-keygen -t ed25519`"),
     }
 }

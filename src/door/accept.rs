@@ -1,0 +1,193 @@
+//! Listening, caps, and the runtimes that connections live on.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpStream as StdTcpStream},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, runtime::Builder, sync::mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, warn};
+
+use super::{Shared, registry::Starting, session};
+
+/// Accepted connections that wait for a runtime to take them.
+const QUEUE: usize = 64;
+
+/// Pause after an accept that failed for want of descriptors or memory.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Connections that the kernel keeps for us.
+const BACKLOG: u32 = 1024;
+
+/// Why the door does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// An address is taken or not ours.
+    #[error("listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A thread could not be started.
+    #[error("start a worker thread")]
+    Worker(#[source] io::Error),
+}
+
+/// The listening sockets. Bound first, so that nothing else is started in vain.
+pub struct Door {
+    listeners: Vec<TcpListener>,
+}
+
+struct Job {
+    stream: StdTcpStream,
+    peer: SocketAddr,
+    starting: Starting,
+}
+
+struct Worker {
+    jobs: mpsc::Sender<Job>,
+    thread: JoinHandle<()>,
+}
+
+impl Door {
+    /// Binds the addresses.
+    ///
+    /// # Errors
+    /// One of them cannot be bound.
+    pub fn bind(addresses: &[SocketAddr]) -> Result<Self, DoorError> {
+        let bind = |address: &SocketAddr| {
+            listen(*address).map_err(|source| DoorError::Listen { address: *address, source })
+        };
+        Ok(Self { listeners: addresses.iter().map(bind).collect::<Result<_, _>>()? })
+    }
+
+    /// The addresses that are bound.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|l| l.local_addr().ok()).collect()
+    }
+
+    /// Accepts until `closing`, then returns a future that ends when the last connection has.
+    ///
+    /// # Errors
+    /// The worker threads cannot be started.
+    pub async fn run(
+        self,
+        shared: Arc<Shared>,
+        closing: CancellationToken,
+    ) -> Result<(), DoorError> {
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = (0..count)
+            .map(|number| start_worker(number, &shared))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(DoorError::Worker)?;
+        let accepting = TaskTracker::new();
+        for listener in self.listeners {
+            let jobs = workers.iter().map(|w| w.jobs.clone()).collect();
+            accepting.spawn(accept(listener, Arc::clone(&shared), jobs, closing.clone()));
+        }
+        accepting.close();
+        accepting.wait().await;
+        // Without senders the workers end with their last connection.
+        let threads: Vec<_> = workers.into_iter().map(|worker| worker.thread).collect();
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                if thread.join().is_err() {
+                    warn!("a worker thread panicked");
+                }
+            }
+        });
+        let _ = joined.await;
+        Ok(())
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // `[::]` means every address, of both families.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
+    TcpListener::from_std(socket.into())
+}
+
+fn start_worker(number: usize, shared: &Arc<Shared>) -> io::Result<Worker> {
+    let (jobs, queue) = mpsc::channel(QUEUE);
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let shared = Arc::clone(shared);
+    let thread = std::thread::Builder::new()
+        .name(format!("door-{number}"))
+        .spawn(move || runtime.block_on(work(queue, shared)))?;
+    Ok(Worker { jobs, thread })
+}
+
+/// Serves the connections handed to one runtime.
+async fn work(mut queue: mpsc::Receiver<Job>, shared: Arc<Shared>) {
+    let connections = TaskTracker::new();
+    while let Some(Job { stream, peer, starting }) = queue.recv().await {
+        let shared = Arc::clone(&shared);
+        connections.spawn(async move {
+            match tokio::net::TcpStream::from_std(stream) {
+                Ok(stream) => session::serve(&shared, stream, peer, starting).await,
+                Err(error) => warn!(%error, "connection not taken over"),
+            }
+        });
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+async fn accept(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    workers: Vec<mpsc::Sender<Job>>,
+    closing: CancellationToken,
+) {
+    let mut next = 0;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = closing.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Some(job) = admit(&shared, stream, peer) {
+                    next = (next + 1) % workers.len();
+                    if workers[next].try_send(job).is_err() {
+                        warn!(source = %peer, "connection dropped: workers are behind");
+                    }
+                }
+            }
+            Err(error) => {
+                warn!(%error, "accept failed");
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+/// Gives a connection a place, if there is one; otherwise it is closed at once.
+fn admit(shared: &Shared, stream: tokio::net::TcpStream, peer: SocketAddr) -> Option<Job> {
+    let (per_source, total) = {
+        let ssh = &shared.config.borrow().ssh;
+        (ssh.max_startups_per_source, ssh.max_startups)
+    };
+    let Some(starting) = shared.registry.start(peer.ip(), per_source, total) else {
+        debug!(source = %peer, "too many connections before login");
+        return None;
+    };
+    let stream = stream.into_std().inspect_err(|error| warn!(%error, "accept failed")).ok()?;
+    Some(Job { stream, peer, starting })
+}

@@ -1,0 +1,230 @@
+//! From the first byte to a [`Permit`]: handshake, keys, decisions.
+//!
+//! Identity is the key that signed. What was only offered is judged and forgotten.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+use tracing::debug;
+
+use super::Shared;
+use crate::{
+    access::{Credential, Intent, Permit, Policy, Proof, Target, authorize},
+    clock,
+    config::Config,
+    link::connection::{Connection, ConnectionError},
+    model::{
+        authorized_keys::AuthorizedKey, container::Container, inventory::Inventory, key::PublicKey,
+        name::Account, text,
+    },
+    wire::{
+        certificate::{Certificate, base_algorithm},
+        error::Error as WireError,
+        signature,
+        userauth::{Attempt, Request, ServerAuth},
+    },
+};
+
+/// The first refusal of a name takes at least this long. Looking into a container's own
+/// `authorized_keys` takes a few milliseconds and happens only for names that exist; this hides it.
+const FIRST_REFUSAL: Duration = Duration::from_millis(100);
+
+/// Wrong signatures that one connection may send: OpenSSH's `MaxAuthTries`.
+const MAX_BAD_SIGNATURES: u32 = 6;
+
+/// Who got in, and how the login was typed.
+pub(super) struct Authenticated {
+    /// What she may do.
+    pub(super) permit: Permit,
+    /// The login name, printable.
+    pub(super) login: String,
+}
+
+/// Authenticates the person on `connection`, who comes from `source`. The caller bounds the time.
+///
+/// # Errors
+/// The connection is over, because she left or broke a rule.
+pub(super) async fn authenticate(
+    shared: &Shared,
+    connection: &mut Connection,
+    source: IpAddr,
+) -> Result<Authenticated, ConnectionError> {
+    let mut auth = ServerAuth::default();
+    let mut judge = Judge { shared, source, known: None, refused: None };
+    let mut bad_signatures = 0;
+    loop {
+        connection.next_packet().await?;
+        let began = Instant::from_std(clock::now());
+        match auth.on_packet(&mut connection.transport)? {
+            Request::Answered => {}
+            Request::Query(attempt) => match judge.permit(&attempt).await {
+                Some(_) => ServerAuth::accept_query(&mut connection.transport, &attempt)?,
+                None => judge.refuse(connection, &attempt, began).await?,
+            },
+            Request::Signed { attempt, message, signature } => {
+                let permit = judge.permit(&attempt).await;
+                let proven = permit.filter(|p| is_proven(p, &attempt, &message, &signature));
+                if let Some(permit) = proven {
+                    let login = text::printable_bytes(&attempt.user, 40);
+                    return Ok(Authenticated { permit, login });
+                }
+                bad_signatures += 1;
+                if bad_signatures > MAX_BAD_SIGNATURES {
+                    return Err(WireError::Protocol("too many authentication failures").into());
+                }
+                judge.refuse(connection, &attempt, began).await?;
+            }
+        }
+    }
+}
+
+/// Whether the key of `attempt` signed, by the rules of the line that permits it.
+fn is_proven(permit: &Permit, attempt: &Attempt, message: &[u8], signature: &[u8]) -> bool {
+    let Some(offer) = Offer::parse(attempt) else { return false };
+    let key = offer.credential().key();
+    let policy = permit.sk_policy();
+    signature::verify(key, &offer.algorithm, message, signature, policy).is_ok()
+}
+
+/// A key or certificate that was named in a request.
+struct Offer {
+    plain: Option<PublicKey>,
+    certificate: Option<Box<Certificate>>,
+    /// The algorithm of the signature.
+    algorithm: String,
+}
+
+impl Offer {
+    /// `None`: a type that is not accepted, or an algorithm that does not belong to it.
+    fn parse(attempt: &Attempt) -> Option<Self> {
+        let parsed = match base_algorithm(&attempt.algorithm) {
+            Some(base) => Self {
+                plain: None,
+                certificate: Some(Box::new(Certificate::parse(&attempt.key).ok()?)),
+                algorithm: base.to_owned(),
+            },
+            None => Self {
+                plain: Some(PublicKey::from_blob(&attempt.key).ok()?),
+                certificate: None,
+                algorithm: attempt.algorithm.clone(),
+            },
+        };
+        let key = parsed.plain.as_ref().or(parsed.certificate.as_ref().map(|c| c.key()))?;
+        let known = signature::algorithms_for(key).contains(&parsed.algorithm.as_str());
+        known.then_some(parsed)
+    }
+
+    fn credential(&self) -> Credential<'_> {
+        match (&self.certificate, &self.plain) {
+            (Some(certificate), _) => Credential::Certificate(certificate),
+            (None, Some(key)) => Credential::Key(key),
+            (None, None) => unreachable!("parse makes one or the other"),
+        }
+    }
+}
+
+/// Judges the attempts of one connection.
+struct Judge<'a> {
+    shared: &'a Shared,
+    source: IpAddr,
+    /// Keys read from a container for a login name: read once for each name in a row.
+    known: Option<(Vec<u8>, Vec<AuthorizedKey>)>,
+    /// The name that was refused last.
+    refused: Option<Vec<u8>>,
+}
+
+impl Judge<'_> {
+    /// What this key would get, or gets, under this name.
+    async fn permit(&mut self, attempt: &Attempt) -> Option<Permit> {
+        let offer = Offer::parse(attempt)?;
+        let config = Arc::clone(&self.shared.config.borrow());
+        let inventory = Arc::clone(&self.shared.inventory.borrow());
+        let intent = Intent::parse(&attempt.user, &config.admin.login, &config.routes);
+        if let Some(permit) = self.decide(&config, &inventory, &offer, &intent, &[]) {
+            return Some(permit);
+        }
+        let (container, account) = file_of(&inventory, &intent)?;
+        offer.plain.as_ref()?;
+        let keys = self.file_keys(&attempt.user, &container, &account).await;
+        self.decide(&config, &inventory, &offer, &intent, &keys)
+    }
+
+    fn decide(
+        &self,
+        config: &Config,
+        inventory: &Inventory,
+        offer: &Offer,
+        intent: &Intent,
+        file_keys: &[AuthorizedKey],
+    ) -> Option<Permit> {
+        let policy = Policy {
+            admin: &config.admin,
+            routes: &config.routes,
+            user_ca_keys: &config.ssh.user_ca_keys,
+            inventory,
+        };
+        let proof = Proof {
+            credential: offer.credential(),
+            source: self.source,
+            now_unix: clock::unix_seconds(),
+            file_keys,
+        };
+        authorize(&policy, &proof, intent)
+            .inspect_err(|denied| debug!(reason = %denied.reason, source = %self.source, "refused"))
+            .ok()
+    }
+
+    async fn file_keys(
+        &mut self,
+        user: &[u8],
+        container: &Container,
+        account: &Account,
+    ) -> Vec<AuthorizedKey> {
+        if let Some((known, keys)) = &self.known
+            && known == user
+        {
+            return keys.clone();
+        }
+        let keys = self.shared.fleet.authorized_keys(container, account).await;
+        self.known = Some((user.to_vec(), keys.clone()));
+        keys
+    }
+
+    /// Says no. Unknown names, wrong keys and impossible names sound and last the same.
+    async fn refuse(
+        &mut self,
+        connection: &mut Connection,
+        attempt: &Attempt,
+        began: Instant,
+    ) -> Result<(), ConnectionError> {
+        if self.refused.as_ref() != Some(&attempt.user) {
+            self.refused = Some(attempt.user.clone());
+            sleep_until(began + FIRST_REFUSAL).await;
+        }
+        Ok(ServerAuth::fail(&mut connection.transport)?)
+    }
+}
+
+/// Whose file may open the container that `intent` names.
+fn file_of(inventory: &Inventory, intent: &Intent) -> Option<(Arc<Container>, Account)> {
+    match intent {
+        Intent::Container { name, account } => {
+            let container = inventory.container(name)?;
+            let account = account.clone().unwrap_or_else(|| container.owner.clone());
+            Some((Arc::clone(container), account))
+        }
+        Intent::Admin | Intent::Route(_) | Intent::Other => None,
+    }
+}
+
+/// Where a permit leads, in words for logs.
+pub(super) fn describe(target: &Target) -> String {
+    match target {
+        Target::Container { container, account } => {
+            format!("{account}@{} on {}", container.name, container.backend)
+        }
+        Target::Console => "console".to_owned(),
+        Target::Choice(_) => "choice".to_owned(),
+        Target::Route(route) => format!("route {}", route.login),
+    }
+}

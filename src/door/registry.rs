@@ -1,0 +1,212 @@
+//! Who is connected: live sessions, and connections that have not yet authenticated.
+//!
+//! Both lists are changed by the task that owns the connection, through guards that take the entry
+//! out again when the connection ends, however it ends.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+/// A live, authenticated connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its number since the start of this sentinel.
+    pub id: u64,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who: printable.
+    pub person: String,
+    /// From where.
+    pub source: SocketAddr,
+    /// Where to: printable.
+    pub target: String,
+}
+
+struct Live {
+    session: Session,
+    end: watch::Sender<Option<Arc<str>>>,
+}
+
+#[derive(Default)]
+struct Lists {
+    next: u64,
+    sessions: BTreeMap<u64, Live>,
+    starting: HashMap<IpAddr, usize>,
+    starting_total: usize,
+    /// Said to everybody once the sentinel stops: also to those who come later.
+    farewell: Option<Arc<str>>,
+}
+
+/// The lists. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Registry {
+    lists: Arc<Mutex<Lists>>,
+    count: Arc<watch::Sender<usize>>,
+}
+
+impl Registry {
+    /// Takes a place among the connections that have not authenticated. `None`: too many have not.
+    #[must_use]
+    pub fn start(&self, source: IpAddr, per_source: usize, total: usize) -> Option<Starting> {
+        let source = network(source);
+        let mut lists = self.lock();
+        let of_source = lists.starting.get(&source).copied().unwrap_or(0);
+        if of_source >= per_source || lists.starting_total >= total {
+            return None;
+        }
+        lists.starting.insert(source, of_source + 1);
+        lists.starting_total += 1;
+        Some(Starting { registry: self.clone(), source })
+    }
+
+    /// A number for a connection.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        let mut lists = self.lock();
+        lists.next += 1;
+        lists.next
+    }
+
+    /// Enters a session.
+    #[must_use]
+    pub fn enter(&self, session: Session) -> Entry {
+        let mut lists = self.lock();
+        let id = session.id;
+        let (end, ended) = watch::channel(lists.farewell.clone());
+        lists.sessions.insert(id, Live { session, end });
+        self.count.send_replace(lists.sessions.len());
+        Entry { registry: self.clone(), id, ended }
+    }
+
+    /// The live sessions, oldest first.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<Session> {
+        self.lock().sessions.values().map(|live| live.session.clone()).collect()
+    }
+
+    /// How many sessions live, now and later.
+    #[must_use]
+    pub fn count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
+    /// How many connections have not authenticated.
+    #[must_use]
+    pub fn starting(&self) -> usize {
+        self.lock().starting_total
+    }
+
+    /// Ends every session with a sentence for its person.
+    pub fn end_all(&self, sentence: &str) {
+        let mut lists = self.lock();
+        let sentence: Arc<str> = sentence.into();
+        lists.farewell = Some(Arc::clone(&sentence));
+        for live in lists.sessions.values() {
+            live.end.send_replace(Some(Arc::clone(&sentence)));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lists> {
+        // A panic between two statements here leaves counts that are still true.
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What counts as one source: an IPv4 address, or the IPv6 /64 that one customer has.
+fn network(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+    }
+}
+
+/// A place among the connections that have not authenticated; dropping it gives it back.
+pub struct Starting {
+    registry: Registry,
+    source: IpAddr,
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        let mut lists = self.registry.lock();
+        lists.starting_total = lists.starting_total.saturating_sub(1);
+        if let Some(n) = lists.starting.get_mut(&self.source) {
+            *n = n.saturating_sub(1);
+            if *n == 0 {
+                lists.starting.remove(&self.source);
+            }
+        }
+    }
+}
+
+/// A session's place in the list; dropping it takes it out.
+pub struct Entry {
+    registry: Registry,
+    id: u64,
+    ended: watch::Receiver<Option<Arc<str>>>,
+}
+
+impl Entry {
+    /// Waits until somebody ends this session; the sentence is for its person.
+    pub async fn ended(&mut self) -> Arc<str> {
+        let said = self.ended.wait_for(Option::is_some).await;
+        said.ok().and_then(|s| s.clone()).unwrap_or_else(|| "the session was ended".into())
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut lists = self.registry.lock();
+        lists.sessions.remove(&self.id);
+        self.registry.count.send_replace(lists.sessions.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_before_authentication_are_limited_and_given_back() {
+        let registry = Registry::default();
+        let a: IpAddr = "192.0.2.1".parse().unwrap();
+        let mapped: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
+        let b: IpAddr = "2001:db8::1".parse().unwrap();
+        let neighbour: IpAddr = "2001:db8::ffff:2".parse().unwrap();
+        let mut held: Vec<_> = (0..2).map(|_| registry.start(a, 2, 5).unwrap()).collect();
+        assert!(registry.start(mapped, 2, 5).is_none(), "per source");
+        held.extend([b, neighbour].map(|s| registry.start(s, 2, 5).unwrap()));
+        assert!(registry.start(b, 2, 5).is_none(), "one /64 is one source");
+        held.push(registry.start("192.0.2.9".parse().unwrap(), 2, 5).unwrap());
+        assert!(registry.start("192.0.2.8".parse().unwrap(), 2, 5).is_none(), "in all");
+        held.clear();
+        assert_eq!(registry.starting(), 0);
+        assert!(registry.lock().starting.is_empty());
+        assert!(registry.start(a, 2, 5).is_some());
+    }
+
+    #[tokio::test]
+    async fn sessions_hear_the_farewell_even_if_they_come_late() {
+        let registry = Registry::default();
+        let session = |id| Session {
+            id,
+            since: Timestamp::UNIX_EPOCH,
+            person: "p".into(),
+            source: "192.0.2.1:1".parse().unwrap(),
+            target: "t".into(),
+        };
+        let mut first = registry.enter(session(registry.number()));
+        assert_eq!(*registry.count().borrow(), 1);
+        registry.end_all("bye");
+        let mut late = registry.enter(session(registry.number()));
+        assert_eq!((&*first.ended().await, &*late.ended().await), ("bye", "bye"));
+        assert_eq!(registry.sessions().len(), 2);
+        drop((first, late));
+        assert_eq!(*registry.count().borrow(), 0);
+    }
+}

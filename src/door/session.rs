@@ -1,0 +1,217 @@
+//! The life of one connection: authenticate, open the far side, pipe, tell how it ended.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::{net::TcpStream, time::timeout};
+use tracing::{debug, info};
+
+use super::{
+    Shared,
+    authenticate::{Authenticated, authenticate, describe},
+    intercept::Intercept,
+    observe::Observed,
+    pipe::{End, Ended, Pipe},
+    registry::{Entry, Session, Starting},
+    upstream::{self, Upstream, Visitor},
+};
+use crate::{
+    clock,
+    link::{
+        connection::{Connection, ConnectionError},
+        socket::Socket,
+    },
+    model::text,
+    wire::{
+        error::Error as WireError,
+        message::Reason,
+        negotiate::Offer,
+        transport::{Params, RekeyLimits, Role},
+        userauth::ServerAuth,
+    },
+};
+
+/// What clients take us for. They choose their compatibility by it: `yes | head -1` ends only
+/// towards an sshd that they know to understand `eow@openssh.com`.
+const IDENT: &str = "SSH-2.0-OpenSSH_9.9 Containarium";
+
+/// How long the last bytes may take to get out when a connection ends.
+const LAST_BYTES: Duration = Duration::from_secs(5);
+
+/// Serves one connection to its end.
+pub(super) async fn serve(
+    shared: &Shared,
+    stream: TcpStream,
+    peer: SocketAddr,
+    starting: Starting,
+) {
+    let id = shared.registry.number();
+    let grace = shared.config.borrow().ssh.login_grace;
+    let params = Params {
+        ident: IDENT.to_owned(),
+        offer: Offer::front(shared.host_key_algorithms()),
+        rekey: RekeyLimits::default(),
+        role: Role::Server(shared.keys.host.clone()),
+    };
+    let Ok(mut connection) = Connection::new(Socket::tcp(stream), params) else { return };
+    let source = peer.ip().to_canonical();
+    let authenticating = authenticate(shared, &mut connection, source);
+    let authenticated = match timeout(grace, authenticating).await {
+        Ok(Ok(authenticated)) => authenticated,
+        Ok(Err(error)) => return refuse(connection, id, peer, &error).await,
+        Err(_) => {
+            info!(session = id, source = %peer, "login grace time is over");
+            return connection.close(Reason::ByApplication, "login takes too long").await;
+        }
+    };
+    drop(starting);
+    let entry = shared.registry.enter(Session {
+        id,
+        since: clock::timestamp(),
+        person: text::printable(&authenticated.permit.principal().name, 64),
+        source: peer,
+        target: describe(authenticated.permit.target()),
+    });
+    serve_authenticated(shared, connection, &authenticated, entry, (id, peer)).await;
+}
+
+/// The connection ended before anybody was let in.
+async fn refuse(connection: Connection, id: u64, peer: SocketAddr, error: &ConnectionError) {
+    let ident = connection.transport.peer_ident().map(|i| text::printable(i, 80));
+    info!(session = id, source = %peer, ident, reason = %error, "connection ended before login");
+    if let ConnectionError::Wire(error) = error
+        && let Some(reason) = error.reason()
+    {
+        connection.close(reason, &error.to_string()).await;
+    }
+}
+
+async fn serve_authenticated(
+    shared: &Shared,
+    mut connection: Connection,
+    authenticated: &Authenticated,
+    mut entry: Entry,
+    (id, peer): (u64, SocketAddr),
+) {
+    let Authenticated { permit, login } = authenticated;
+    let principal = permit.principal();
+    info!(
+        session = id,
+        source = %peer,
+        login,
+        person = text::printable(&principal.name, 64),
+        key = principal.key.as_ref().map(crate::model::key::PublicKey::fingerprint),
+        certificate = principal.certificate,
+        target = describe(permit.target()),
+        "login"
+    );
+    let ident = connection.transport.peer_ident().unwrap_or(IDENT).to_owned();
+    let visitor = Visitor { permit, id, ident: &ident };
+    let upstream = tokio::select! {
+        biased;
+        sentence = entry.ended() => return connection.close(Reason::ByApplication, &sentence).await,
+        error = early_end(&mut connection) => {
+            info!(session = id, reason = %error, "person left before the far side was there");
+            return;
+        }
+        opened = upstream::open(shared, &visitor) => match opened {
+            Ok(upstream) => upstream,
+            Err(error) => {
+                tracing::error!(session = id, error = %error, "console is not there");
+                return connection.close(Reason::ByApplication, "internal error").await;
+            }
+        },
+    };
+    let Some((mut pipe, _console, way)) = join(shared, connection, upstream) else { return };
+    info!(session = id, way, "connected");
+    let ended = tokio::select! {
+        biased;
+        sentence = entry.ended() => Err(sentence),
+        ended = pipe.run() => Ok(ended),
+    };
+    finish(pipe, ended, (id, &ident)).await;
+}
+
+/// While the far side is opened, a client has nothing to say: what it sends is too early.
+async fn early_end(connection: &mut Connection) -> ConnectionError {
+    match connection.next_packet().await {
+        Ok(()) => WireError::Protocol("message before authentication was answered").into(),
+        Err(error) => error,
+    }
+}
+
+type Joined = (Pipe, Option<tokio_util::task::AbortOnDropHandle<()>>, String);
+
+/// Lets the person in and connects the two sides.
+fn join(shared: &Shared, mut connection: Connection, upstream: Upstream) -> Option<Joined> {
+    ServerAuth::succeed(&mut connection.transport).ok()?;
+    connection.transport.set_authenticated();
+    let session_id = *connection.transport.session_id()?;
+    let intercept = Intercept::new(shared.keys.host.clone(), session_id, upstream.own);
+    // Only OpenSSH is known to understand the announcement; it costs others a refusal.
+    let is_openssh = |i: &str| i.starts_with("SSH-2.0-OpenSSH_");
+    if connection.transport.peer_ident().is_some_and(is_openssh) {
+        connection.transport.send(&[&intercept.announcement()]).ok()?;
+    }
+    let pipe = Pipe {
+        client: connection,
+        upstream: upstream.connection,
+        intercept,
+        observed: Observed::default(),
+    };
+    Some((pipe, upstream.console, upstream.way))
+}
+
+/// Passes the end of one side on to the other, and tells it.
+async fn finish(pipe: Pipe, ended: Result<Ended, std::sync::Arc<str>>, (id, _): (u64, &str)) {
+    let Pipe { client, upstream, observed, .. } = pipe;
+    let why = match &ended {
+        Err(sentence) => format!("ended: {sentence}"),
+        Ok(Ended { by: End::Client, how }) => format!("client: {how}"),
+        Ok(Ended { by: End::Upstream, how }) => format!("container: {how}"),
+    };
+    let Observed { up, down, channels, last } = observed;
+    info!(session = id, up, down, channels, last, reason = why, "session ended");
+    match ended {
+        Err(sentence) => {
+            upstream.close(Reason::ByApplication, "ended by the sentinel").await;
+            client.close(Reason::ByApplication, &sentence).await;
+        }
+        Ok(Ended { by: End::Client, how }) => {
+            if let ConnectionError::Wire(error) = &how
+                && let Some(reason) = error.reason()
+            {
+                client.close(reason, &error.to_string()).await;
+            }
+            close_slowly(upstream, Reason::ByApplication, "client left").await;
+        }
+        Ok(Ended { by: End::Upstream, how }) => {
+            let (reason, sentence) = farewell(&how);
+            close_slowly(client, reason, &sentence).await;
+        }
+    }
+}
+
+/// What the person is told when the far side ended the connection.
+fn farewell(how: &ConnectionError) -> (Reason, String) {
+    match how {
+        ConnectionError::Wire(WireError::Disconnected { text, .. }) => {
+            (Reason::ByApplication, text.clone())
+        }
+        ConnectionError::Wire(error) => {
+            let reason = error.reason().unwrap_or(Reason::ProtocolError);
+            (reason, format!("the container's sshd broke the protocol: {error}"))
+        }
+        ConnectionError::Io(_) | ConnectionError::Closed => {
+            (Reason::ConnectionLost, "connection to the container was lost".to_owned())
+        }
+    }
+}
+
+/// Lets what is in the output go out before the goodbye.
+async fn close_slowly(mut connection: Connection, reason: Reason, text: &str) {
+    if !matches!(timeout(LAST_BYTES, connection.drain()).await, Ok(Ok(()))) {
+        debug!("peer does not take its last bytes");
+        return;
+    }
+    connection.close(reason, text).await;
+}

@@ -1,0 +1,170 @@
+//! The other side of a person's connection: a container, a route's far side, the console, or, when
+//! none of them can be had, an apology.
+
+use std::sync::Arc;
+
+use tokio_util::task::AbortOnDropHandle;
+use tracing::warn;
+
+use super::{Shared, intercept::OwnName};
+use crate::{
+    access::{Permit, Target},
+    clock,
+    config::Route,
+    console::Visit,
+    link::{
+        connection::Connection,
+        login::{IDENT, Login, LoginError, log_in},
+        socket::Socket,
+    },
+    model::{authorized_keys::KeyOptions, container::Container, name::Account, text},
+    reach::{ReachError, log_in_to_route},
+    store::keys::load_identity,
+    wire::{
+        certificate::{Parameters, issue},
+        userauth::Credential,
+    },
+};
+
+/// How far the clocks of sentinel and container may differ, and how long a login may take, in
+/// seconds.
+const VALIDITY: u64 = 300;
+
+/// Bytes in flight between the door and the console, each way.
+const CONSOLE_BUFFER: usize = 64 * 1024;
+
+/// The far side, ready for the pipe.
+pub(super) struct Upstream {
+    pub(super) connection: Connection,
+    /// The container's own name, for forwards.
+    pub(super) own: Option<OwnName>,
+    /// How it was reached, for logs.
+    pub(super) way: String,
+    /// The console's task, where the console is the far side.
+    pub(super) console: Option<AbortOnDropHandle<()>>,
+}
+
+/// For whom something is opened.
+pub(super) struct Visitor<'a> {
+    pub(super) permit: &'a Permit,
+    /// Number of the connection.
+    pub(super) id: u64,
+    /// The client's identification line.
+    pub(super) ident: &'a str,
+}
+
+/// Opens the far side. A fault of the far side is told by an apology, which is a far side, too.
+///
+/// # Errors
+/// Not even the console works.
+pub(super) async fn open(shared: &Shared, visitor: &Visitor<'_>) -> Result<Upstream, LoginError> {
+    let principal = visitor.permit.principal().clone();
+    let failed = match visitor.permit.target() {
+        Target::Console => return console(shared, Visit::Console(principal)).await,
+        Target::Choice(containers) => {
+            let containers = containers.clone();
+            return console(shared, Visit::Choice { principal, containers }).await;
+        }
+        Target::Container { container, account } => {
+            match to_container(shared, visitor, container, account).await {
+                Ok(upstream) => return Ok(upstream),
+                Err(failed) => failed,
+            }
+        }
+        Target::Route(route) => match to_route(shared, visitor, route).await {
+            Ok(upstream) => return Ok(upstream),
+            Err(failed) => failed,
+        },
+    };
+    let sentence = text::printable(&failed.to_string(), 400);
+    warn!(session = visitor.id, status = failed.status(), reason = %sentence, "far side is not there");
+    console(shared, Visit::Apology { sentence, status: failed.status() }).await
+}
+
+async fn to_container(
+    shared: &Shared,
+    visitor: &Visitor<'_>,
+    container: &Arc<Container>,
+    account: &Account,
+) -> Result<Upstream, ReachError> {
+    let credential = certified(shared, visitor, account.as_str());
+    let login = Login { ident: visitor.ident, pinned: &[], user: account.as_str(), credential };
+    let (connection, way) = shared.reach.log_in(container, &login).await?;
+    let first = container.addresses.first();
+    let own = OwnName {
+        names: vec![container.name.to_string(), container.name.instance()],
+        address: first.map_or_else(|| "127.0.0.1".to_owned(), ToString::to_string),
+    };
+    Ok(Upstream { connection, own: Some(own), way: way.to_string(), console: None })
+}
+
+async fn to_route(
+    shared: &Shared,
+    visitor: &Visitor<'_>,
+    route: &Arc<Route>,
+) -> Result<Upstream, ReachError> {
+    let credential = match route.identity.clone() {
+        None => certified(shared, visitor, &route.user),
+        Some(file) => {
+            let loaded = tokio::task::spawn_blocking(move || load_identity(&file)).await;
+            let unreadable = |detail: String| ReachError::RouteUnreachable {
+                name: route.login.to_string(),
+                detail: text::printable(&detail, 200),
+            };
+            let identity = loaded
+                .map_err(|e| unreadable(e.to_string()))?
+                .map_err(|e| unreadable(e.to_string()))?;
+            Credential::Key { identity: Arc::new(identity), certificate: None }
+        }
+    };
+    let connection = log_in_to_route(route, visitor.ident, credential).await?;
+    Ok(Upstream { connection, own: None, way: "route".to_owned(), console: None })
+}
+
+/// A certificate of our CA for this one login. The far side's own log names the person by its id.
+fn certified(shared: &Shared, visitor: &Visitor<'_>, account: &str) -> Credential {
+    let principal = visitor.permit.principal();
+    let fingerprint = principal.key.as_ref().map(crate::model::key::PublicKey::fingerprint);
+    let key_id = format!(
+        "containarium session={} key={} person={}",
+        visitor.id,
+        fingerprint.as_deref().unwrap_or("-"),
+        text::printable(&principal.name, 64),
+    );
+    let now = clock::unix_seconds();
+    let restrictions: &KeyOptions = visitor.permit.restrictions();
+    let parameters = Parameters {
+        serial: visitor.id,
+        key_id: &key_id,
+        principals: &[account],
+        valid_after: now.saturating_sub(VALIDITY),
+        valid_before: now + VALIDITY,
+        restrictions,
+    };
+    let identity = Arc::clone(&shared.session_key);
+    // Without a certificate the far side refuses, and the person is told so.
+    let certificate = issue(&shared.keys.ca, identity.public_key(), &parameters)
+        .inspect_err(|e| warn!(session = visitor.id, error = %e, "certificate not issued"))
+        .ok();
+    Credential::Key { identity, certificate }
+}
+
+/// The console behind an in-memory stream.
+async fn console(shared: &Shared, visit: Visit) -> Result<Upstream, LoginError> {
+    let (near, far) = tokio::io::duplex(CONSOLE_BUFFER);
+    let console = Arc::clone(&shared.console);
+    let task = shared.tasks.spawn(async move {
+        if let Err(e) = console.serve(far, visit).await {
+            tracing::debug!(error = %e, "console connection ended");
+        }
+    });
+    let task = AbortOnDropHandle::new(task);
+    let login = Login {
+        ident: IDENT,
+        pinned: std::slice::from_ref(shared.console.host_key()),
+        user: "console",
+        credential: Credential::None,
+    };
+    let connection = log_in(Socket::Other(Box::new(near)), login).await?;
+    Ok(Upstream { connection, own: None, way: "console".to_owned(), console: Some(task) })
+}
