@@ -13,13 +13,19 @@ use super::{
     value::text,
 };
 use crate::model::{
-    authorized_keys::{self, AuthorizedKey, KeyOptions},
+    authorized_keys::{self, AuthorizedKey},
     key::{ALGORITHMS, KeyError, PublicKey},
     text::printable,
 };
 
 /// Largest file of keys, in bytes: about ten thousand keys.
 const MAX_FILE: u64 = 1024 * 1024;
+
+/// Longest reason for a refusal that is shown, in characters.
+const MAX_REASON: usize = 200;
+
+/// What every form of private key file has in its first line.
+const PRIVATE: &str = "PRIVATE KEY";
 
 const FORM: &str = "a key is written like \"ssh-ed25519 AAAA… alice@laptop\"";
 
@@ -67,24 +73,24 @@ pub(super) fn authorized_keys_file(path: &Path) -> Result<Vec<AuthorizedKey>, Ve
 
 /// The keys of `text`, and the numbers of the lines that were refused, with the reason.
 fn parse(text: &str) -> (Vec<AuthorizedKey>, Vec<(usize, Fault)>) {
-    let (mut keys, refused) = authorized_keys::parse(text);
+    let (keys, refused) = authorized_keys::parse(text);
     let lines: Vec<_> = text.lines().collect();
     let fault = |r: authorized_keys::Refused| {
         let line = lines.get(r.line.saturating_sub(1)).copied().unwrap_or("");
-        let known = key_fault(line, PublicKey::from_line(line).err().unwrap_or(KeyError::Line));
-        (r.line, Fault { message: printable(&r.reason, 200), ..known })
+        (r.line, line_fault(line, &printable(&r.reason, MAX_REASON)))
     };
-    let mut refused: Vec<_> = refused.into_iter().map(fault).collect();
-    if keys.is_empty() && refused.is_empty() {
-        let significant = |l: &str| !l.trim().is_empty() && !l.trim_start().starts_with('#');
-        for (i, line) in lines.iter().enumerate().filter(|(_, l)| significant(l)) {
-            match PublicKey::from_line(line) {
-                Ok(key) => keys.push(AuthorizedKey { key, options: KeyOptions::default() }),
-                Err(why) => refused.push((i + 1, key_fault(line, why))),
-            }
-        }
+    (keys, refused.into_iter().map(fault).collect())
+}
+
+fn line_fault(line: &str, reason: &str) -> Fault {
+    let why = PublicKey::from_line(line).err().unwrap_or(KeyError::Line);
+    let has_options = line.split_whitespace().skip(1).any(|word| ALGORITHMS.contains(&word));
+    if has_options && why == KeyError::Line {
+        return Fault::new(reason).hint("options are those of sshd(8), in front of the key's type");
     }
-    (keys, refused)
+    let fault = key_fault(line, why);
+    // A private key is told as such, everything else in the words of the one who refused it.
+    if line.contains(PRIVATE) { fault } else { Fault { message: reason.to_owned(), ..fault } }
 }
 
 fn read_limited(path: &Path) -> io::Result<String> {
@@ -98,7 +104,7 @@ fn read_limited(path: &Path) -> io::Result<String> {
 
 fn key_fault(text: &str, why: KeyError) -> Fault {
     let text = text.trim();
-    if text.contains("PRIVATE KEY") {
+    if text.contains(PRIVATE) {
         return Fault::new("this is a private key")
             .hint("give the public key (the file that ends in .pub), and replace this one");
     }
@@ -114,6 +120,8 @@ fn key_fault(text: &str, why: KeyError) -> Fault {
     match why {
         KeyError::Line => fault.hint(FORM),
         KeyError::Blob => fault.hint("the key was cut or changed on its way here; copy it again"),
-        KeyError::Unsupported => fault.hint("make another with `ssh-keygen -t ed25519`"),
+        KeyError::Unsupported | KeyError::RsaSize => {
+            fault.hint("make another with `ssh-keygen -t ed25519`")
+        }
     }
 }

@@ -149,6 +149,12 @@ const MISTAKES: &[(&str, usize, &str, &str)] = &[
         "route[0].identity",
         "relative paths",
     ),
+    (
+        "[admin]\nauthorized_keys = ['environment=\"A=b\" KEY']",
+        3,
+        "admin.authorized_keys[0]",
+        "options are those of sshd(8)",
+    ),
     ("[guard]\nban = '1h'", 2, "guard", "remove `guard`"),
     ("[gateway]", 2, "gateway", "remove `gateway`"),
     ("[maintenance]", 2, "maintenance", "remove `maintenance`"),

@@ -161,10 +161,11 @@ fn files_beside_the_main_one_are_merged_in_order() {
 fn keys_come_from_a_file_too_and_its_mistakes_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let keys = dir.path().join("admins");
-    fs::write(&keys, format!("# ours\n\n{KEY} alice\n")).unwrap();
+    fs::write(&keys, format!("# ours\n\nno-pty {KEY} alice\n")).unwrap();
     let text = format!("[admin]\nauthorized_keys = ['{KEY}']\nauthorized_keys_file = 'admins'\n");
     let config = parse(&text, "f", dir.path()).unwrap();
     assert_eq!(config.admin.keys.len(), 2);
+    assert!(config.admin.keys[1].options.no_pty);
 
     let told = |content: &[u8]| {
         fs::write(&keys, content).unwrap();
