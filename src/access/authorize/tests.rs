@@ -1,3 +1,5 @@
+//! Who may go where: keys, certificates, options and roles against small inventories.
+
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Lines as sshd(8) reads them, and lines that have to be refused.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Keys in a directory that is empty, complete, broken or readable by others.
+
 use std::fs::Permissions;
 
 use tempfile::TempDir;

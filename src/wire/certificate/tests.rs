@@ -1,3 +1,5 @@
+//! Certificates that are good, forged, expired or restricted.
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Signatures of OpenSSH and of this program, and what is not one.
+
 use std::path::Path;
 
 use ssh_key::{HashAlg, PrivateKey, SshSig};
