@@ -18,7 +18,7 @@ use crate::model::{
     text::printable,
 };
 
-/// Largest file of keys, in bytes: about ten thousand keys.
+/// Largest file of keys, in bytes; the model reads only its first lines and says so.
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// Longest reason for a refusal that is shown, in characters.
