@@ -16,6 +16,7 @@
 //! | [`reach`] | a byte stream to a container's sshd: direct, link, exec |
 //! | [`command`] | the console grammar: arguments, rights, reports |
 //! | [`console`] | the SSH server that serves commands on a stream; the control socket |
+//! | [`cli`] | the grammar of the executable: what runs here, what the running sentinel does |
 //! | [`door`] | the SSH front: accept, authenticate, pipe, sessions |
 //! | [`telemetry`] | logging |
 //! | [`app`] | composition root, the only module that knows all others |
@@ -25,6 +26,8 @@
 //! outside reach logs and terminals only through [`model::text`].
 
 pub mod access;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod config;

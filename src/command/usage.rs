@@ -16,7 +16,10 @@ pub(super) fn explain(error: &clap::Error, program: &str) -> Result<Report, Fail
         let report = Report::of(serde_json::json!({ "text": text }))?;
         return Ok(report.part(Part::Text(text)));
     }
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    ) {
         return Err(Failure::new(Kind::Usage, "no command given").hint(HELP));
     }
     let message = text.split("\n\n").next().unwrap_or_default();
