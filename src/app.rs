@@ -1,17 +1,251 @@
-//! Composition root. Called by `main` alone.
+//! Composition root: configuration to running sentinel and back. The only module that knows all
+//! others; called by `main` alone.
+//!
+//! parse -> bind -> build -> run -> drain. What can fail at start fails before anything is served.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
-/// Runs the sentinel until it is told to stop.
-#[must_use]
-pub fn serve(config: &Path) -> ExitCode {
-    tracing::error!(config = %config.display(), "serve is not part of this build");
-    ExitCode::FAILURE
+use futures_util::FutureExt;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+
+use crate::{
+    clock,
+    config::{self, Config, needs_restart},
+    console::{
+        Console, ConsoleError, Services,
+        control::{Control, ControlError},
+    },
+    door::{Door, DoorError, Shared, registry::Registry},
+    fleet::Fleet,
+    link::Stream,
+    model::text,
+    reach::Reach,
+    store::keys::{KeyStoreError, Keys},
+    telemetry::{Telemetry, TelemetryError},
+    wire::identity::{Identity, IdentityError},
+};
+
+/// sysexits: something in the configuration.
+const CONFIG: u8 = 78;
+
+/// How long connections and drivers may take to end after they were told to.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// What people are told when the sentinel stops.
+const FAREWELL: &str = "the sentinel is restarting; log in again in a moment";
+
+/// Why the sentinel did not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("{0}")]
+    Telemetry(#[from] TelemetryError),
+    #[error("{0}")]
+    Keys(#[from] KeyStoreError),
+    #[error("{0}")]
+    Door(#[from] DoorError),
+    #[error("{0}")]
+    Console(#[from] ConsoleError),
+    #[error("{0}")]
+    Control(#[from] ControlError),
+    #[error("{0}")]
+    Identity(#[from] IdentityError),
+    #[error("{operation}: {source}")]
+    Io { operation: &'static str, source: io::Error },
 }
 
-/// Reads the configuration and reports what is wrong with it: 0 nothing, 78 something.
+/// Runs the sentinel with the configuration at `path` until it is told to stop.
 #[must_use]
-pub fn check_config(config: &Path) -> ExitCode {
-    tracing::error!(config = %config.display(), "config check is not part of this build");
-    ExitCode::FAILURE
+pub fn serve(path: &Path) -> ExitCode {
+    let config = match config::load(path) {
+        Ok(config) => config,
+        Err(problems) => return fail(CONFIG, &problems.to_string()),
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(e) => return fail(1, &format!("start the runtime: {e}")),
+    };
+    let outcome = runtime.block_on(run(path, config));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => fail(1, &e.to_string()),
+    }
+}
+
+/// Reports what is wrong with the configuration at `path`: 0 nothing, 78 something.
+#[must_use]
+pub fn check_config(path: &Path) -> ExitCode {
+    ExitCode::from(config::check(path, &mut io::stdout()))
+}
+
+fn fail(status: u8, text: &str) -> ExitCode {
+    // Nobody is left to tell that standard error is closed.
+    for line in text.lines() {
+        let _ = writeln!(io::stderr(), "error: {line}");
+    }
+    ExitCode::from(status)
+}
+
+/// The parts that a reload touches.
+struct Running {
+    telemetry: Telemetry,
+    config: watch::Sender<Arc<Config>>,
+    fleet: Fleet,
+}
+
+async fn run(path: &Path, config: Config) -> Result<(), StartError> {
+    let telemetry = Telemetry::install(&config.log)?;
+    let io = |operation| move |source| StartError::Io { operation, source };
+    let signals = Signals::new().map_err(io("listen for signals"))?;
+    std::fs::create_dir_all(&config.state_dir).map_err(io("make the state directory"))?;
+    let keys = Keys::open(&config.ssh.host_keys)?;
+    let door = Door::bind(&config.ssh.listen)?;
+    let control = Control::bind(&config.control_socket).await?;
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let cache = config.state_dir.join("inventory.json");
+    let fleet = Fleet::start(&config.backends, Arc::clone(&keys.link), cache, &tasks, stop.clone());
+    let (publish, config) = watch::channel(Arc::new(config));
+    let shared = Arc::new(build(keys, &fleet, config)?);
+    tasks.spawn(control.serve(Arc::clone(&shared.console), stop.clone()));
+    for address in door.addresses() {
+        info!(%address, "listening");
+    }
+    let running = Running { telemetry, config: publish, fleet };
+    let closing = CancellationToken::new();
+    let serving = tasks.spawn(door.run(Arc::clone(&shared), closing.clone()));
+    signals.follow(path, &running).await;
+    closing.cancel();
+    drain(&shared, &running, serving).await;
+    stop.cancel();
+    tasks.close();
+    if tokio::time::timeout(ENDING, tasks.wait()).await.is_err() {
+        warn!("some tasks did not end in time");
+    }
+    info!("stopped");
+    Ok(())
+}
+
+fn build(
+    keys: Keys,
+    fleet: &Fleet,
+    config: watch::Receiver<Arc<Config>>,
+) -> Result<Shared, StartError> {
+    let link_key = Arc::new(Identity::from_private_key(&keys.link)?);
+    let reach = Reach::new(fleet.clone(), config.clone(), link_key);
+    let registry = Registry::default();
+    let count = registry.count();
+    let opener = reach.clone();
+    let console = Console::new(Services {
+        inventory: fleet.inventory(),
+        sessions: Arc::new(move || *count.borrow()),
+        open_port: Arc::new(move |container, port| {
+            let reach = opener.clone();
+            async move {
+                let opened = reach.open_port(&container, port).await;
+                opened.map(|s| s as Stream).map_err(|e| text::printable(&e.to_string(), 200))
+            }
+            .boxed()
+        }),
+        started: clock::timestamp(),
+        version: env!("CARGO_PKG_VERSION"),
+    })?;
+    Ok(Shared {
+        config,
+        inventory: fleet.inventory(),
+        keys,
+        session_key: Arc::new(Identity::generate_ed25519()?),
+        fleet: fleet.clone(),
+        reach,
+        console: Arc::new(console),
+        registry,
+        tasks: TaskTracker::new(),
+    })
+}
+
+/// The signals that mean something.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Reloads at each SIGHUP; returns at SIGTERM or SIGINT.
+    async fn follow(mut self, path: &Path, running: &Running) {
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => reload(path, running),
+                _ = self.terminate.recv() => break info!("SIGTERM: no new connections"),
+                _ = self.interrupt.recv() => break info!("SIGINT: no new connections"),
+            }
+        }
+    }
+}
+
+/// Takes a new configuration if it is good; keeps the old one, and says so, if it is not.
+fn reload(path: &Path, running: &Running) {
+    let next = match config::load(path) {
+        Ok(next) => next,
+        Err(problems) => {
+            for problem in &problems.0 {
+                error!("{problem}");
+            }
+            error!(problems = problems.0.len(), "configuration not reloaded; the old one stays");
+            return;
+        }
+    };
+    let restart = needs_restart(&running.config.borrow(), &next);
+    if !restart.is_empty() {
+        warn!(keys = restart.join(", "), "changed, but taken over only at a restart");
+    }
+    if let Err(e) = running.telemetry.reload(&next.log) {
+        warn!(error = %e, "log level not changed");
+    }
+    running.fleet.reconfigure(&next.backends);
+    running.config.send_replace(Arc::new(next));
+    info!("configuration reloaded");
+}
+
+/// Lets sessions run on for a while, then ends them with a sentence.
+async fn drain(
+    shared: &Shared,
+    running: &Running,
+    serving: tokio::task::JoinHandle<Result<(), DoorError>>,
+) {
+    let mut count = shared.registry.count();
+    let limit = running.config.borrow().ssh.drain;
+    let live = *count.borrow();
+    if live > 0 {
+        info!(sessions = live, ?limit, "waiting for sessions to end");
+        let empty = count.wait_for(|n| *n == 0);
+        let _ = tokio::time::timeout(limit, empty).await;
+    }
+    shared.registry.end_all(FAREWELL);
+    match tokio::time::timeout(ENDING, serving).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(e))) => error!(error = %e, "door failed"),
+        Ok(Err(e)) => error!(error = %e, "door failed"),
+        Err(_) => warn!("some connections did not end in time"),
+    }
 }

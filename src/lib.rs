@@ -6,6 +6,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`model`] | pure: the words of the domain, names, keys, containers, the inventory |
+//! | [`clock`] | the clocks, read by drivers only |
 //! | [`config`] | `sentinel.toml` to [`config::Config`]; errors name file, line and key |
 //! | [`wire`] | pure: SSH transport and authentication, sans-IO, both roles |
 //! | [`access`] | pure: a login name and a proven key become a permit, or nothing |

@@ -32,19 +32,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{handler::Visitor, leash::Leash};
 use crate::{
     command::context::SessionCount,
+    link::Stream,
     model::{
         container::Container, inventory::Inventory, key::PublicKey, name::ContainerName,
         principal::Principal,
     },
 };
-
-/// What both ways of a byte stream need.
-pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
-
-/// A byte stream to a port of a container.
-pub type Stream = Box<dyn ByteStream>;
 
 /// Opens a port of a container; the error is a fragment for people.
 pub type OpenPort =

@@ -88,37 +88,36 @@ fn is_proven(permit: &Permit, attempt: &Attempt, message: &[u8], signature: &[u8
 
 /// A key or certificate that was named in a request.
 struct Offer {
-    plain: Option<PublicKey>,
-    certificate: Option<Box<Certificate>>,
+    shown: Shown,
     /// The algorithm of the signature.
     algorithm: String,
+}
+
+enum Shown {
+    Key(PublicKey),
+    Certificate(Box<Certificate>),
 }
 
 impl Offer {
     /// `None`: a type that is not accepted, or an algorithm that does not belong to it.
     fn parse(attempt: &Attempt) -> Option<Self> {
-        let parsed = match base_algorithm(&attempt.algorithm) {
-            Some(base) => Self {
-                plain: None,
-                certificate: Some(Box::new(Certificate::parse(&attempt.key).ok()?)),
-                algorithm: base.to_owned(),
-            },
-            None => Self {
-                plain: Some(PublicKey::from_blob(&attempt.key).ok()?),
-                certificate: None,
-                algorithm: attempt.algorithm.clone(),
-            },
+        let (shown, algorithm) = match base_algorithm(&attempt.algorithm) {
+            Some(base) => {
+                (Shown::Certificate(Box::new(Certificate::parse(&attempt.key).ok()?)), base)
+            }
+            None => {
+                (Shown::Key(PublicKey::from_blob(&attempt.key).ok()?), attempt.algorithm.as_str())
+            }
         };
-        let key = parsed.plain.as_ref().or(parsed.certificate.as_ref().map(|c| c.key()))?;
-        let known = signature::algorithms_for(key).contains(&parsed.algorithm.as_str());
-        known.then_some(parsed)
+        let offer = Self { shown, algorithm: algorithm.to_owned() };
+        let fits = signature::algorithms_for(offer.credential().key()).contains(&algorithm);
+        fits.then_some(offer)
     }
 
     fn credential(&self) -> Credential<'_> {
-        match (&self.certificate, &self.plain) {
-            (Some(certificate), _) => Credential::Certificate(certificate),
-            (None, Some(key)) => Credential::Key(key),
-            (None, None) => unreachable!("parse makes one or the other"),
+        match &self.shown {
+            Shown::Key(key) => Credential::Key(key),
+            Shown::Certificate(certificate) => Credential::Certificate(certificate),
         }
     }
 }
@@ -144,7 +143,7 @@ impl Judge<'_> {
             return Some(permit);
         }
         let (container, account) = file_of(&inventory, &intent)?;
-        offer.plain.as_ref()?;
+        let Shown::Key(_) = offer.shown else { return None };
         let keys = self.file_keys(&attempt.user, &container, &account).await;
         self.decide(&config, &inventory, &offer, &intent, &keys)
     }
