@@ -1,0 +1,155 @@
+//! A running sentinel, watched: a panic in it fails the test that notices.
+
+use std::{
+    fs::{self, File},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::lab;
+
+/// How long to wait for what should happen soon.
+const SOON: Duration = Duration::from_secs(20);
+
+/// A running sentinel in the sentinel's namespace.
+pub struct Sentinel {
+    child: Mutex<Child>,
+    /// Its configuration file.
+    pub config: PathBuf,
+    /// Its log.
+    pub log: PathBuf,
+}
+
+impl Sentinel {
+    /// Starts the executable with a configuration, and waits until it listens. `name` tells its
+    /// files from those of others in `dir`.
+    pub fn start(dir: &Path, name: &str, config: &str) -> Self {
+        let sentinel = Self::spawn(dir, name, config);
+        sentinel.wait_log("listening");
+        sentinel
+    }
+
+    /// Starts the executable with a configuration that may be wrong.
+    pub fn spawn(dir: &Path, name: &str, config: &str) -> Self {
+        let config_file = dir.join(format!("{name}.toml"));
+        let log = dir.join(format!("{name}.log"));
+        fs::write(&config_file, config).unwrap();
+        let child = Command::new("nsenter")
+            .arg(format!("--net={}", lab().netns("sentinel")))
+            .arg(env!("CARGO_BIN_EXE_containarium"))
+            .args(["serve", "--config"])
+            .arg(&config_file)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .expect("containarium");
+        let sentinel = Self { child: Mutex::new(child), config: config_file, log };
+        // The shared sentinel lives in a static, which is never dropped: a process of its own
+        // ends it when the tests are gone.
+        reap_later(sentinel.pid());
+        sentinel
+    }
+
+    /// Its process id. (`nsenter` becomes it.)
+    pub fn pid(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
+    /// What it has logged so far.
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until the log contains `text`.
+    pub fn wait_log(&self, text: &str) {
+        self.wait(&format!("log says {text:?}"), || self.log_text().contains(text));
+    }
+
+    /// Waits until `status --json` of the inventory cache or log shows these containers.
+    pub fn wait_until_listed(&self, names: &[&str]) {
+        let socket = self.control_socket();
+        self.wait(&format!("{names:?} are listed"), || {
+            let out = Command::new(env!("CARGO_BIN_EXE_containarium"))
+                .arg("--socket")
+                .arg(&socket)
+                .args(["list", "-q"])
+                .output()
+                .expect("list");
+            let text = String::from_utf8_lossy(&out.stdout).into_owned();
+            names.iter().all(|name| text.lines().any(|line| line == *name))
+        });
+    }
+
+    /// The control socket, from the configuration.
+    pub fn control_socket(&self) -> PathBuf {
+        let text = fs::read_to_string(&self.config).unwrap();
+        let line = text.lines().find_map(|l| l.strip_prefix("control_socket = ")).unwrap();
+        PathBuf::from(line.trim_matches('"'))
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let status =
+            Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(status.expect("kill").success());
+    }
+
+    /// Waits until it ends; its exit status.
+    pub fn wait_exit(&self) -> Option<i32> {
+        let start = Instant::now();
+        while start.elapsed() < SOON {
+            if let Some(status) = self.child.lock().unwrap().try_wait().unwrap() {
+                return status.code();
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the sentinel does not end: {}", self.log_text());
+    }
+
+    /// Waits until a condition holds.
+    pub fn wait(&self, what: &str, condition: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !condition() {
+            let ended = self.child.lock().unwrap().try_wait().unwrap();
+            assert!(
+                ended.is_none() && start.elapsed() < SOON,
+                "{what}: not so ({ended:?}); log:\n{}",
+                self.log_text()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let mut child = self.child.lock().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        if !thread::panicking() {
+            assert!(!log.contains("panic:"), "the sentinel panicked:\n{log}");
+        }
+    }
+}
+
+/// Ends process `pid` once this test process is gone.
+fn reap_later(pid: u32) {
+    let me = std::process::id();
+    let script = format!(
+        "while kill -0 {me} 2>/dev/null && kill -0 {pid} 2>/dev/null; do sleep 0.5; done; kill {pid} 2>/dev/null"
+    );
+    let _ = Command::new("bash")
+        .args(["-c", &script])
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+}
