@@ -1,7 +1,7 @@
 //! One task per backend: connects, lists, follows events, lists again every minute, and starts
 //! over after a pause when the connection is gone.
 
-use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, io, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
@@ -92,11 +92,13 @@ impl Driver {
             }
             let since = *away.get_or_insert_with(timestamp);
             self.report(News::Away { since, reason }, None).await;
-            let link = match &self.link {
-                Some(link) => link.pause().await,
-                None => Duration::ZERO,
-            };
-            self.pause(backoff.next_pause().max(link)).await;
+            let mut pause = backoff.next_pause();
+            if let Some(link) = &self.link {
+                // Whatever it was: a new connection is the one to trust.
+                link.reset().await;
+                pause = pause.max(link.pause().await);
+            }
+            self.pause(pause).await;
         }
     }
 
@@ -123,6 +125,9 @@ impl Driver {
 
     /// From connecting until the connection is lost.
     async fn connected(&mut self, was_up: &mut bool) -> Result<Infallible, IncusError> {
+        if let Some(link) = &self.link {
+            link.connect().await.map_err(|e| IncusError::Connect(io::Error::other(e)))?;
+        }
         // Events first, so that nothing falls between them and the list.
         let mut events = self.client.events().await?;
         let changes = Pending::default();
@@ -239,8 +244,9 @@ impl Driver {
         match self.client.instance(name).await {
             Ok(instance) => Ok(seen.listing.put(&instance, now())),
             Err(error) if error.is_not_found() => Ok(seen.listing.remove(name)),
-            // One instance that hangs says nothing about the backend.
             Err(error) if !error.is_unavailable() || matches!(error, IncusError::Timeout(_)) => {
+                // Is it the instance that hangs, or the backend?
+                self.client.server().await?;
                 let (backend, name) = (&self.driven.config.name, printable(name, 80));
                 tracing::warn!(%backend, name, %error, "instance cannot be read");
                 Ok(false)

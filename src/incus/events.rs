@@ -18,7 +18,7 @@ const PATH: &str = "/1.0/events?type=lifecycle";
 /// For the connection to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Incus pings every 10 s: after this long it is gone.
-const SILENCE: Duration = Duration::from_secs(25);
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// Something happened to an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,8 +26,11 @@ use crate::{
 
 /// From the first packet to a session that is logged in.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For one channel to be opened.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a unix socket to be opened, which takes the backend no time: shorter than what the calls
+/// over it may take, so that a connection that died in silence is given up.
+const UNIX_TIMEOUT: Duration = Duration::from_millis(2500);
+/// For a TCP port to be opened.
+const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest piece of a peer's text in an error, in characters.
 const MAX_TEXT: usize = 200;
 
@@ -171,6 +174,20 @@ impl Link {
         self.open(&Target::Tcp(host.to_owned(), port)).await
     }
 
+    /// Connects now, within 10 s, unless that is done.
+    ///
+    /// # Errors
+    /// The backend is away (at once while a pause between attempts lasts).
+    pub async fn connect(&self) -> Result<(), LinkError> {
+        self.session().await.map(drop)
+    }
+
+    /// Lets go of the connection, for instance because nothing comes over it any more: the next
+    /// call makes another. Streams that are open stay so.
+    pub async fn reset(&self) {
+        self.state.lock().await.session = None;
+    }
+
     /// How long until the next connect is attempted; zero while connected.
     pub async fn pause(&self) -> Duration {
         let state = self.state.lock().await;
@@ -191,10 +208,14 @@ impl Link {
             target: target.to_string(),
             reason,
         };
+        let (patience, local) = match target {
+            Target::Unix(_) => (UNIX_TIMEOUT, true),
+            Target::Tcp(..) => (TCP_TIMEOUT, false),
+        };
         // A connection may have died unnoticed since it was last used: then a new one is tried.
         for _ in 0..2 {
             let (session, fresh) = self.session().await?;
-            match timeout(OPEN_TIMEOUT, session.open(target)).await {
+            match timeout(patience, session.open(target)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
                     return Err(refused(printable(&format!("{reason:?}"), MAX_TEXT)));
@@ -207,7 +228,7 @@ impl Link {
                 }
                 Err(_) => {
                     // A host behind the backend that is silent says nothing about the connection.
-                    if matches!(target, Target::Unix(_)) {
+                    if local {
                         self.discard(&session).await;
                     }
                     return Err(refused("no answer".to_owned()));

@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     Stream,
     control::{Identity, LinkError, Peer, Target},
+    socket::Socket,
 };
 use crate::model::{key::PublicKey, text::printable};
 
@@ -36,7 +37,7 @@ const MAX_IDENTITY: u64 = 64 * 1024;
 /// A connection that is logged in.
 pub(super) struct Session {
     pub(super) handle: Handle<Pinned>,
-    socket: Arc<Socket>,
+    socket: Arc<Closer>,
 }
 
 impl Session {
@@ -48,20 +49,21 @@ impl Session {
         };
         let key = private_key(&peer.identity).await?;
         let tcp = TcpStream::connect(&peer.address).await.map_err(|e| failed(e.to_string()))?;
-        let (tcp, socket) = Socket::split(tcp).map_err(|e| failed(e.to_string()))?;
+        let (tcp, socket) = Closer::split(tcp).map_err(|e| failed(e.to_string()))?;
         let proved = Arc::new(OnceLock::new());
         let pinned = Pinned { key: peer.host_key.clone(), proved: Arc::clone(&proved) };
         let config = Arc::new(config(&peer.host_key));
-        let mut handle = client::connect_stream(config, tcp, pinned).await.map_err(|e| {
-            proved.get().filter(|found| **found != peer.host_key.fingerprint()).map_or_else(
-                || failed(e.to_string()),
-                |found| LinkError::HostKey {
-                    address: peer.address.clone(),
-                    found: found.clone(),
-                    pinned: peer.host_key.fingerprint(),
-                },
-            )
-        })?;
+        let mut handle =
+            client::connect_stream(config, Socket::tcp(tcp), pinned).await.map_err(|e| {
+                proved.get().filter(|found| **found != peer.host_key.fingerprint()).map_or_else(
+                    || failed(e.to_string()),
+                    |found| LinkError::HostKey {
+                        address: peer.address.clone(),
+                        found: found.clone(),
+                        pinned: peer.host_key.fingerprint(),
+                    },
+                )
+            })?;
         // OpenSSH has accepted rsa-sha2-512 since 7.2; other key types ignore the hash.
         let key = PrivateKeyWithHashAlg::new(key, Some(HashAlg::Sha512));
         let answer = handle.authenticate_publickey(&peer.user, key).await;
@@ -111,18 +113,17 @@ impl client::Handler for Pinned {
 
 /// Second handle of the TCP connection: closes it when the last user of it is gone, because
 /// `russh` gives no other way to end a handshake that hangs.
-struct Socket(std::net::TcpStream);
+struct Closer(std::net::TcpStream);
 
-impl Socket {
+impl Closer {
     fn split(tcp: TcpStream) -> io::Result<(TcpStream, Self)> {
-        tcp.set_nodelay(true)?;
         let tcp = tcp.into_std()?;
         let second = tcp.try_clone()?;
         Ok((TcpStream::from_std(tcp)?, Self(second)))
     }
 }
 
-impl Drop for Socket {
+impl Drop for Closer {
     fn drop(&mut self) {
         // Fails only where the connection is closed already.
         let _ = self.0.shutdown(Shutdown::Both);
@@ -132,7 +133,7 @@ impl Drop for Socket {
 /// A channel that keeps its connection open.
 struct Opened {
     channel: ChannelStream<client::Msg>,
-    _socket: Arc<Socket>,
+    _socket: Arc<Closer>,
 }
 
 impl AsyncRead for Opened {

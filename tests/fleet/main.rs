@@ -3,5 +3,6 @@
 
 mod cut;
 mod exec;
+mod home;
 mod inventory;
 mod lab;
