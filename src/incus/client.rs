@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use hyper::{HeaderMap, Method};
+use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{
@@ -18,25 +18,18 @@ use crate::link::{Dial, Stream};
 /// Largest answer, in bytes: some thousand instances.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 /// For a call that only reads.
-const CALL_DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(5);
 /// For a call that makes an operation, or lists everything (5 ms for each running instance).
 const LONG_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Status of an instance that runs.
+const RUNNING: u16 = 103;
 
 /// A client of one Incus. Clones share nothing but the way there.
 #[derive(Clone)]
 pub struct Client {
     dial: Arc<dyn Dial>,
-}
-
-/// A regular file inside an instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// What is in it.
-    pub contents: Vec<u8>,
-    /// The owner's number inside.
-    pub uid: u32,
-    /// Permission bits.
-    pub mode: u32,
+    bulk: Arc<dyn Dial>,
 }
 
 /// What an instance is told to do.
@@ -62,7 +55,15 @@ impl Client {
     /// A client of the Incus that `dial` leads to.
     #[must_use]
     pub fn new(dial: Arc<dyn Dial>) -> Self {
-        Self { dial }
+        Self { bulk: Arc::clone(&dial), dial }
+    }
+
+    /// The same client, but standard input and output of [`Self::exec`] each go over a
+    /// connection that `bulk` dials to the same Incus as the same user: so that users' bytes do
+    /// not share a connection with calls.
+    #[must_use]
+    pub fn with_bulk(self, bulk: Arc<dyn Dial>) -> Self {
+        Self { bulk, ..self }
     }
 
     /// About the server.
@@ -86,9 +87,13 @@ impl Client {
     /// # Errors
     /// As [`IncusError`] tells; nothing is retried.
     pub async fn instances(&self) -> Result<Vec<Instance>, IncusError> {
-        let mut all: Vec<Instance> = self.get("/1.0/instances?recursion=2", LONG_DEADLINE).await?;
-        all.retain(|i| i.kind == "container");
-        Ok(all)
+        let all: Result<Vec<Instance>, _> =
+            self.get("/1.0/instances?recursion=2", LONG_DEADLINE).await;
+        match all {
+            // It holds all snapshots, too, of which there can be thousands.
+            Err(IncusError::TooLarge { .. }) => self.instances_one_by_one().await,
+            all => Ok(all?.into_iter().filter(|i| i.kind == "container").collect()),
+        }
     }
 
     /// One instance with state.
@@ -97,61 +102,6 @@ impl Client {
     /// As [`IncusError`] tells; nothing is retried.
     pub async fn instance(&self, name: &str) -> Result<Instance, IncusError> {
         self.get(&format!("/1.0/instances/{}?recursion=1", escape(name)), CALL_DEADLINE).await
-    }
-
-    /// Reads a regular file of at most `limit` bytes inside an instance. `None`: there is none,
-    /// or it is something else.
-    ///
-    /// # Errors
-    /// [`IncusError::TooLarge`] when it is larger; else as [`IncusError`] tells.
-    pub async fn read_file(
-        &self,
-        instance: &str,
-        path: &str,
-        limit: usize,
-    ) -> Result<Option<Vec<u8>>, IncusError> {
-        Ok(self.file(instance, path, limit).await?.map(|f| f.contents))
-    }
-
-    /// [`Self::read_file`] with the file's owner and mode.
-    ///
-    /// # Errors
-    /// As [`Self::read_file`].
-    pub async fn file(
-        &self,
-        instance: &str,
-        path: &str,
-        limit: usize,
-    ) -> Result<Option<File>, IncusError> {
-        let path = format!("/1.0/instances/{}/files?path={}", escape(instance), escape(path));
-        let answer = self.send(Method::GET, &path, None, limit, CALL_DEADLINE).await?;
-        if !answer.status.is_success() {
-            let error = failed(&path, &answer);
-            return if error.is_not_found() { Ok(None) } else { Err(error) };
-        }
-        if header(&answer.headers, "x-incus-type") != Some("file") {
-            return Ok(None);
-        }
-        let (uid, mode) = owner(&answer.headers);
-        Ok(Some(File { contents: answer.body.to_vec(), uid, mode }))
-    }
-
-    /// Owner and permission bits of a file or directory inside an instance; `None`: there is none.
-    ///
-    /// # Errors
-    /// As [`IncusError`] tells; nothing is retried.
-    pub async fn owner(
-        &self,
-        instance: &str,
-        path: &str,
-    ) -> Result<Option<(u32, u32)>, IncusError> {
-        let path = format!("/1.0/instances/{}/files?path={}", escape(instance), escape(path));
-        let answer = self.send(Method::HEAD, &path, None, 0, CALL_DEADLINE).await?;
-        if answer.status.is_success() {
-            return Ok(Some(owner(&answer.headers)));
-        }
-        let error = failed(&path, &answer);
-        if error.is_not_found() { Ok(None) } else { Err(error) }
     }
 
     /// What happens from now on.
@@ -213,7 +163,7 @@ impl Client {
         argv: &[&str],
         env: &BTreeMap<String, String>,
     ) -> Result<Stream, IncusError> {
-        exec::run(self, &self.dial, instance, argv, env).await
+        exec::run(self, (&self.dial, &self.bulk), instance, argv, env).await
     }
 
     /// Makes a request that starts an operation, and waits for at most `patience` for its end.
@@ -240,6 +190,20 @@ impl Client {
         let deadline = patience + CALL_DEADLINE;
         let answer = self.send(Method::GET, &path, None, MAX_BODY, deadline).await?;
         operation::ended(&path, &answer.body)
+    }
+
+    async fn instances_one_by_one(&self) -> Result<Vec<Instance>, IncusError> {
+        let mut all: Vec<Instance> = self.get("/1.0/instances?recursion=1", LONG_DEADLINE).await?;
+        all.retain(|i| i.kind == "container");
+        for instance in all.iter_mut().filter(|i| i.status_code == RUNNING) {
+            let path = format!("/1.0/instances/{}/state", escape(&instance.name));
+            instance.state = match self.get(&path, CALL_DEADLINE).await {
+                Err(error) if error.is_unavailable() => return Err(error),
+                // Stopped or deleted meanwhile: an event tells.
+                state => state.ok(),
+            };
+        }
+        Ok(all)
     }
 
     /// Makes a request that starts an operation.
@@ -274,7 +238,7 @@ impl Client {
         Envelope::open(path, &answer.body)?.metadata(path)
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         method: Method,
         path: &str,
@@ -303,19 +267,7 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|v| v.to_str().ok())
-}
-
-/// Owner and mode of a file. Where they are not told, nothing may be concluded from it: as if it
-/// were nobody's and open to all.
-fn owner(headers: &HeaderMap) -> (u32, u32) {
-    let uid = header(headers, "x-incus-uid").and_then(|u| u.parse().ok());
-    let mode = header(headers, "x-incus-mode").and_then(|m| u32::from_str_radix(m, 8).ok());
-    (uid.unwrap_or(u32::MAX), mode.unwrap_or(0o777))
-}
-
-fn failed(path: &str, answer: &Answer) -> IncusError {
+pub(super) fn failed(path: &str, answer: &Answer) -> IncusError {
     let status = answer.status.as_u16();
     match Envelope::open(path, &answer.body) {
         Err(error @ IncusError::Api { .. }) => error,

@@ -42,7 +42,8 @@ impl Events {
     pub async fn next(&mut self) -> Result<Event, IncusError> {
         loop {
             let message = timeout(SILENCE, self.socket.next()).await;
-            let message = message.map_err(|_| IncusError::Timeout("events".to_owned()))?;
+            let silent = |_| IncusError::Broken(format!("no sign of life for {SILENCE:?}"));
+            let message = message.map_err(silent)?;
             let ended = || IncusError::Broken("event stream ended".to_owned());
             let message = message.ok_or_else(ended)?;
             let message = message.map_err(|e| IncusError::Broken(format!("events: {e}")))?;

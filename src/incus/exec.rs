@@ -25,10 +25,10 @@ const ATTACH: Duration = Duration::from_secs(5);
 /// What either direction may hold, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// Starts `argv` and attaches to it.
+/// Starts `argv` and attaches to it: to its standard input and output through `bulk`.
 pub(super) async fn run(
     client: &Client,
-    dial: &Arc<dyn Dial>,
+    (dial, bulk): (&Arc<dyn Dial>, &Arc<dyn Dial>),
     instance: &str,
     argv: &[&str],
     env: &BTreeMap<String, String>,
@@ -39,18 +39,22 @@ pub(super) async fn run(
     });
     let path = format!("/1.0/instances/{}/exec", escape(instance));
     let operation = client.start(Method::POST, &path, &body).await?;
-    let attach = |fd: &'static str| attach(dial, &operation, fd);
     // The command starts when 0, 1 and 2 are there; a short one could be over before `control`.
-    let control = attach("control").await?;
-    let (stdin, stdout, stderr) = tokio::try_join!(attach("0"), attach("1"), attach("2"))?;
-    let (ours, theirs) = tokio::io::duplex(BUFFER);
-    let (output, input) = tokio::io::split(theirs);
+    let control = attach(dial, &operation, "control").await?;
+    let (stdin, stdout, stderr) = tokio::try_join!(
+        attach(bulk, &operation, "0"),
+        attach(bulk, &operation, "1"),
+        attach(dial, &operation, "2"),
+    )?;
+    // One pipe a direction: when one ends, whoever uses it learns that and the other goes on.
+    let (input, to_send) = tokio::io::duplex(BUFFER);
+    let (output, received) = tokio::io::duplex(BUFFER);
     let mut pumps = JoinSet::new();
-    pumps.spawn(pump::input(output, stdin));
-    pumps.spawn(pump::output(stdout, input));
+    pumps.spawn(pump::input(to_send, stdin));
+    pumps.spawn(pump::output(stdout, received));
     pumps.spawn(pump::errors(stderr, instance.to_owned()));
     pumps.spawn(pump::idle(control));
-    Ok(Box::new(Exec { stream: ours, _pumps: pumps }))
+    Ok(Box::new(Exec { input, output, _pumps: pumps }))
 }
 
 async fn attach(
@@ -69,7 +73,8 @@ async fn attach(
 
 /// A command's standard input and output.
 struct Exec {
-    stream: DuplexStream,
+    input: DuplexStream,
+    output: DuplexStream,
     _pumps: JoinSet<()>,
 }
 
@@ -79,7 +84,7 @@ impl AsyncRead for Exec {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        Pin::new(&mut self.output).poll_read(cx, buf)
     }
 }
 
@@ -89,14 +94,14 @@ impl AsyncWrite for Exec {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        Pin::new(&mut self.input).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.input).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.input).poll_shutdown(cx)
     }
 }

@@ -11,6 +11,9 @@ use tokio::time::timeout;
 use super::IncusError;
 use crate::link::Dial;
 
+/// Largest refusal read, in bytes: whatever the limit of what was asked for.
+const MAX_REFUSAL: usize = 64 * 1024;
+
 /// What is asked.
 pub(super) struct Call {
     pub(super) method: Method,
@@ -49,7 +52,9 @@ impl Call {
         let answer = async {
             let response = sender.send_request(request).await.map_err(broken)?;
             let (head, body) = response.into_parts();
-            let body = collect(body, self.limit, || self.name()).await?;
+            let limit =
+                if head.status.is_success() { self.limit } else { self.limit.max(MAX_REFUSAL) };
+            let body = collect(body, limit, || self.name()).await?;
             Ok(Answer { status: head.status, headers: head.headers, body })
         };
         tokio::pin!(answer, connection);

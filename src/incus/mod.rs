@@ -8,9 +8,12 @@ pub mod api;
 pub mod client;
 pub mod events;
 pub mod exec;
+pub mod files;
 mod http;
 pub mod operation;
 mod pump;
+#[cfg(test)]
+mod tests;
 mod websocket;
 
 pub use client::Client;

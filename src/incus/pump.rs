@@ -3,7 +3,7 @@
 
 use futures_util::{SinkExt, StreamExt, stream::SplitStream};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf},
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     select,
 };
 use tokio_tungstenite::tungstenite::{Bytes, Message};
@@ -17,7 +17,7 @@ const PIECE: usize = 32 * 1024;
 const MAX_STDERR: usize = 4 * 1024;
 
 /// To the command's standard input, until the writer is done or the command gone.
-pub(super) async fn input(mut from: ReadHalf<DuplexStream>, to: Socket) {
+pub(super) async fn input(mut from: DuplexStream, to: Socket) {
     let (mut sink, mut back) = to.split();
     let send = async {
         let mut piece = vec![0; PIECE];
@@ -41,7 +41,7 @@ pub(super) async fn input(mut from: ReadHalf<DuplexStream>, to: Socket) {
 }
 
 /// From the command's standard output, until its end or until nobody reads.
-pub(super) async fn output(mut from: Socket, mut to: WriteHalf<DuplexStream>) {
+pub(super) async fn output(mut from: Socket, mut to: DuplexStream) {
     while let Some(Ok(message)) = from.next().await {
         match message {
             Message::Binary(data) => {
@@ -54,8 +54,6 @@ pub(super) async fn output(mut from: Socket, mut to: WriteHalf<DuplexStream>) {
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
         }
     }
-    // Fails when nobody reads any more.
-    let _ = to.shutdown().await;
 }
 
 /// From the command's standard error: its beginning is logged.

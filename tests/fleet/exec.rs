@@ -81,11 +81,11 @@ async fn a_reader_that_stops_stops_the_command() {
     let Some(lab) = Lab::find() else { return };
     let guest = lab.launch(0, "fslow");
     let [(_, client), _] = lab.clients(0);
-    let script = "i=0; while :; do head -c 65536 /dev/zero; i=$((i+1)); echo $i >/run/count; done";
+    let script = "i=0; while :; do head -c 65536 /dev/zero; i=$((i+1)); echo $i >/root/count; done";
     let argv = ["sh", "-c", script];
     let mut stream = client.exec(&guest.instance, &argv, &BTreeMap::new()).await.unwrap();
     sleep(Duration::from_secs(3)).await;
-    let count = || client.read_file(&guest.instance, "/run/count", 64);
+    let count = || client.read_file(&guest.instance, "/root/count", 64);
     let before = count().await.unwrap();
     // Past a ping, too.
     sleep(Duration::from_secs(12)).await;

@@ -1,6 +1,9 @@
 //! What happens on a backend is in the inventory a moment later.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use containarium::{
     config::{Backend, BackendAddress},
@@ -108,6 +111,17 @@ async fn containers_outlive_a_cut_cable_and_a_restart() {
     running.fleet.retry(&backend.name);
     running.until("up again", 20, is_up).await;
     println!("up {:?} after it was plugged in", plugged.elapsed());
+
+    let since = |i: &Inventory| match i.backends[0].presence {
+        Presence::Up { since } => Some(since),
+        Presence::Unknown | Presence::Away { .. } => None,
+    };
+    let before = since(&running.fleet.inventory().borrow());
+    running.fleet.reconfigure(&[Arc::new(backend.clone())]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(since(&running.fleet.inventory().borrow()), before, "the same goes on");
+    running.fleet.reconfigure(&[Arc::new(Backend { routed: false, ..backend.clone() })]);
+    running.until("changed", 5, |i| since(i).is_some() && since(i) != before).await;
 
     let folder = running.stop().await;
     cable.plug(false);

@@ -1,6 +1,14 @@
 //! The fleet against real Incus, over a local socket and over SSH. Needs a lab (`tests/lab/lab
 //! up`, whose `lab env` sets `LAB`) and passes at once without one. Run on the lab's sentinel.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
 mod cut;
 mod exec;
 mod home;

@@ -1,0 +1,102 @@
+//! The client against a server that misbehaves.
+
+use std::{io, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, duplex},
+    sync::Mutex,
+    task::JoinSet,
+};
+
+use super::*;
+use crate::link::{Dial, Stream};
+
+/// Answers each request with what the function makes of its path, and hangs up if told so.
+struct Canned {
+    answer: fn(&str) -> Option<Vec<u8>>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Dial for Canned {
+    fn dial(&self) -> BoxFuture<'_, io::Result<Stream>> {
+        Box::pin(async {
+            let (ours, mut theirs) = duplex(1024);
+            let answer = self.answer;
+            self.tasks.lock().await.spawn(async move {
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(theirs.read_u8().await.unwrap());
+                }
+                let text = String::from_utf8(request).unwrap();
+                match answer(text.split(' ').nth(1).unwrap()) {
+                    Some(bytes) => theirs.write_all(&bytes).await.unwrap_or_default(),
+                    None => std::future::pending().await,
+                }
+            });
+            Ok(Box::new(ours) as Stream)
+        })
+    }
+}
+
+fn client(answer: fn(&str) -> Option<Vec<u8>>) -> Client {
+    Client::new(Arc::new(Canned { answer, tasks: Mutex::default() }))
+}
+
+fn http(status: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+#[tokio::test]
+async fn broken_answers_are_told_apart() {
+    let cut = client(|_| Some(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_vec()));
+    assert!(matches!(cut.server().await, Err(IncusError::Broken(_))));
+    let hung_up = client(|_| Some(Vec::new()));
+    assert!(matches!(hung_up.server().await, Err(IncusError::Broken(_))));
+    let no_http = client(|_| Some(b"SSH-2.0-OpenSSH\r\n".to_vec()));
+    assert!(matches!(no_http.server().await, Err(IncusError::Broken(_))));
+    let no_json = client(|_| Some(http("200 OK", "<html>")));
+    assert!(matches!(no_json.server().await, Err(IncusError::Decode { .. })));
+    let proxy = client(|_| Some(http("502 Bad\u{1b}", "\u{1b}[2Jbad gateway")));
+    let error = proxy.read_file("a", "/x", 1).await.unwrap_err();
+    assert!(!error.to_string().contains('\u{1b}'), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_in_time() {
+    let silent = client(|_| None);
+    let waited = tokio::time::timeout(Duration::from_secs(6), silent.server()).await;
+    assert!(matches!(waited, Ok(Err(IncusError::Timeout(_)))));
+}
+
+#[tokio::test]
+async fn a_list_that_is_too_large_is_read_in_parts() {
+    let client = client(|path| {
+        let item = |name: &str, code| {
+            format!(r#"{{"name":"{name}","type":"container","status_code":{code}}}"#)
+        };
+        let body = match path {
+            "/1.0/instances?recursion=2" => " ".repeat(9 << 20),
+            "/1.0/instances?recursion=1" => {
+                format!(r#"{{"type":"sync","metadata":[{},{}]}}"#, item("a", 103), item("b", 102))
+            }
+            "/1.0/instances/a/state" => r#"{"type":"sync","metadata":{"network":null}}"#.to_owned(),
+            other => panic!("{other}"),
+        };
+        Some(http("200 OK", &body))
+    });
+    let all = client.instances().await.unwrap();
+    let states: Vec<_> = all.iter().map(|i| (i.name.as_str(), i.state.is_some())).collect();
+    assert_eq!(states, [("a", true), ("b", false)]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_read_whatever_the_limit() {
+    let body = r#"{"type":"error","error_code":404,"error":"Not Found"}"#;
+    assert!(body.len() > 10);
+    let client = client(|_| {
+        Some(http("404 Not Found", r#"{"type":"error","error_code":404,"error":"Not Found"}"#))
+    });
+    assert_eq!(client.read_file("a", "/x", 10).await.unwrap(), None);
+}
