@@ -124,7 +124,8 @@ fn warn_of_problems(before: Option<&[String]>, container: &Container) {
     if before.is_none_or(|b| b != container.problems) {
         for problem in container.problems.iter().take(MAX_PROBLEMS) {
             let problem = printable(problem, 200);
-            tracing::warn!(container = %container.name, backend = %container.backend, problem);
+            let (name, backend) = (&container.name, &container.backend);
+            tracing::warn!(container = %name, %backend, problem, "labels are not as expected");
         }
     }
 }

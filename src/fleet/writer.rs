@@ -1,6 +1,6 @@
 //! The one task that publishes the inventory, and the one that keeps its copy on disk.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     select,
@@ -54,8 +54,14 @@ pub(super) async fn publish(
             }
         }
         let merged = merge.inventory();
-        warn_of_duplicates(&inventory.borrow(), &merged);
-        inventory.send_replace(Arc::new(merged));
+        inventory.send_if_modified(|current| {
+            if **current == merged {
+                return false;
+            }
+            warn_of_duplicates(current, &merged);
+            *current = Arc::new(merged);
+            true
+        });
         if let Some(published) = published {
             // Nobody waits for it any more: no matter.
             let _ = published.send(());
@@ -70,44 +76,92 @@ pub(super) async fn keep(
     mut written: Cached,
     stop: CancellationToken,
 ) {
-    while !stop.is_cancelled() {
-        select! {
-            () = stop.cancelled() => {}
-            changed = inventory.changed() => if changed.is_err() { return },
-        }
+    loop {
+        let last = select! {
+            () = stop.cancelled() => true,
+            changed = inventory.changed() => changed.is_err(),
+        };
         let now = to_cache(&inventory.borrow_and_update());
-        let wanted =
-            if stop.is_cancelled() { now != written } else { !now.same_containers(&written) };
-        if !wanted {
-            continue;
+        let is_current = if last { now == written } else { now.same_containers(&written) };
+        if !is_current {
+            match save(path.clone(), now).await {
+                Ok(saved) => written = saved,
+                Err(error) => tracing::warn!(%error, "inventory is not cached"),
+            }
         }
-        let target = path.clone();
-        let save = tokio::task::spawn_blocking(move || now.save(&target).map(|()| now));
-        match save.await {
-            Ok(Ok(saved)) => written = saved,
-            Ok(Err(error)) => tracing::warn!(%error, "inventory is not cached"),
-            Err(error) => tracing::warn!(%error, "inventory is not cached"),
+        if last {
+            return;
         }
-        select! {
-            () = stop.cancelled() => {}
-            () = sleep(CACHE_PAUSE) => {}
+        if !is_current {
+            select! {
+                () = stop.cancelled() => {}
+                () = sleep(CACHE_PAUSE) => {}
+            }
         }
     }
 }
 
+async fn save(path: PathBuf, cached: Cached) -> io::Result<Cached> {
+    let save = tokio::task::spawn_blocking(move || cached.save(&path).map(|()| cached));
+    save.await?.map_err(io::Error::other)
+}
+
 fn warn_of_duplicates(before: &Inventory, now: &Inventory) {
     for hidden in now.duplicates() {
-        let same = |c: &&Arc<_>| is_same(c, hidden);
-        if before.duplicates().iter().find(same).is_none() {
+        let is_known = before
+            .duplicates()
+            .iter()
+            .any(|c| c.name == hidden.name && c.backend == hidden.backend);
+        if !is_known {
             let (name, backend) = (&hidden.name, &hidden.backend);
             tracing::warn!(%name, %backend, "container is hidden by one of the same name");
         }
     }
 }
 
-fn is_same(
-    one: &crate::model::container::Container,
-    other: &crate::model::container::Container,
-) -> bool {
-    one.name == other.name && one.backend == other.backend
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::tests::{backend, container};
+    use crate::model::inventory::{Backend, Presence};
+
+    fn listed(names: &[&str]) -> News {
+        let config = backend("b1");
+        News::Seen(Backend {
+            name: config.name,
+            pool: config.pool,
+            presence: Presence::Unknown,
+            refreshed: None,
+            version: None,
+            cpus: None,
+            memory: None,
+            containers: names.iter().map(|n| Arc::new(container(n, "b1"))).collect(),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_reach_the_disk_at_the_end_at_the_latest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inventory.json");
+        let driven = vec![Driven { config: Arc::new(backend("b1")), generation: 1 }];
+        let merge = Merge::new(&driven, &Cached::default());
+        let (sender, watched) = watch::channel(Arc::new(merge.inventory()));
+        let (_order, ordered) = watch::channel(driven);
+        let (reports, reported) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(publish(merge, ordered, reported, sender, stop.clone()));
+        tasks.spawn(keep(path.clone(), watched, Cached::default(), stop.clone()));
+        for names in [&["a"][..], &["a", "b"], &["a", "b", "c"]] {
+            let (published, done) = oneshot::channel();
+            let (name, news) = ("b1".parse().unwrap(), listed(names));
+            let report = Report { name, generation: 1, news, published: Some(published) };
+            reports.send(report).await.unwrap();
+            done.await.unwrap();
+        }
+        stop.cancel();
+        tasks.join_all().await;
+        let kept = Cached::load(&path);
+        assert_eq!(kept.backends.values().next().unwrap().containers.len(), 3);
+    }
 }

@@ -80,7 +80,7 @@ async fn a_command_is_a_byte_stream() {
 async fn a_reader_that_stops_stops_the_command() {
     let Some(lab) = Lab::find() else { return };
     let guest = lab.launch(0, "fslow");
-    let [(_, client), _] = lab.clients(0);
+    let [(_, client), ..] = lab.clients(0);
     let script = "i=0; while :; do head -c 65536 /dev/zero; i=$((i+1)); echo $i >/root/count; done";
     let argv = ["sh", "-c", script];
     let mut stream = client.exec(&guest.instance, &argv, &BTreeMap::new()).await.unwrap();

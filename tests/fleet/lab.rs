@@ -73,11 +73,16 @@ impl Lab {
         Backend { name, address, ..self.local(backend) }
     }
 
-    /// Clients over both ways.
-    pub(crate) fn clients(&self, backend: usize) -> [(&'static str, Client); 2] {
+    /// Clients over a local socket, over SSH, and over SSH with bulk on a connection apart.
+    pub(crate) fn clients(&self, backend: usize) -> [(&'static str, Client); 3] {
         let socket = PathBuf::from(self.text(backend, "incus_socket"));
-        let link = Link::new(&self.remote(backend, &self.sshd(backend)), &self.key()).unwrap();
-        [("local", Client::new(Arc::new(Local::new(socket)))), ("ssh", Client::new(Arc::new(link)))]
+        let remote = self.remote(backend, &self.sshd(backend));
+        let link = || Arc::new(Link::new(&remote, &self.key()).unwrap());
+        [
+            ("local", Client::new(Arc::new(Local::new(socket)))),
+            ("ssh", Client::new(link())),
+            ("apart", Client::new(link()).with_bulk(link())),
+        ]
     }
 
     /// Launches a container of `alice`.
