@@ -27,7 +27,8 @@ pub(super) fn container(instance: &Instance, backend: &config::Backend) -> Optio
     }
     let name = ContainerName::from_instance(&instance.name)?;
     let mut too_long = Vec::new();
-    let config = kept(instance, &mut too_long);
+    let mut config = kept(instance, &mut too_long);
+    config.extend(root_size(instance).map(|size| ("root.size".to_owned(), size)));
     let place = (backend.name.clone(), backend.pool.clone());
     let state = (status(instance.status_code), addresses(instance.state.as_ref()));
     let mut container = Container::from_config(name, place, state, &config)?;
@@ -50,6 +51,13 @@ fn kept(instance: &Instance, too_long: &mut Vec<String>) -> BTreeMap<String, Str
         }
     }
     config
+}
+
+/// The size of the disk that is mounted at `/`, as configured.
+fn root_size(instance: &Instance) -> Option<String> {
+    let is_root = |d: &&BTreeMap<String, String>| d.get("path").is_some_and(|path| path == "/");
+    let size = instance.expanded_devices.values().find(is_root)?.get("size")?;
+    (size.len() <= MAX_VALUE).then(|| size.clone())
 }
 
 fn status(code: u16) -> Status {
@@ -92,6 +100,7 @@ mod tests {
             r#"{"name":"alice-container","type":"container","status_code":103,
             "config":{"user.containarium.owner":"alice","user.other":"x","volatile.uuid":"y","image.os":"debian"},
             "expanded_config":{"limits.cpu":"2","security.nesting":"true"},
+            "expanded_devices":{"root":{"path":"/","pool":"default","size":"10GiB","type":"disk"}},
             "state":{"network":{
                 "docker0":{"addresses":[{"address":"172.17.0.1","scope":"global"}]},
                 "eth0":{"addresses":[{"address":"fd42::5","scope":"global"},{"address":"fe80::1","scope":"link"},{"address":"10.0.3.5","scope":"global"}]},
@@ -103,7 +112,7 @@ mod tests {
         let addresses: Vec<_> = container.addresses.iter().map(ToString::to_string).collect();
         assert_eq!(addresses, ["10.0.3.5", "10.9.9.9", "fd42::5"]);
         let keys: Vec<_> = container.config.keys().collect();
-        assert_eq!(keys, ["image.os", "limits.cpu", "user.containarium.owner"]);
+        assert_eq!(keys, ["image.os", "limits.cpu", "root.size", "user.containarium.owner"]);
     }
 
     #[test]

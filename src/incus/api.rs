@@ -87,6 +87,9 @@ pub struct Instance {
     /// With that of its profiles.
     #[serde(default, deserialize_with = "or_default")]
     pub expanded_config: BTreeMap<String, String>,
+    /// Its devices by name, with those of its profiles.
+    #[serde(default, deserialize_with = "or_default")]
+    pub expanded_devices: BTreeMap<String, BTreeMap<String, String>>,
     /// `None` when its cluster member is away.
     #[serde(default)]
     pub state: Option<InstanceState>,

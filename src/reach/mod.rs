@@ -23,11 +23,9 @@ use self::route::plan;
 use crate::{
     config::{self, BackendAddress, Config},
     fleet::Fleet,
-    incus,
     link::{
         Dial, Stream,
         connection::Connection,
-        local::Local,
         login::{IDENT, Login, LoginError, log_in},
         socket::Socket,
         tunnel::{Destination, Tunnel},
@@ -170,14 +168,13 @@ impl Reach {
         backend: &Arc<config::Backend>,
         container: &Container,
     ) -> Result<Socket, Failure> {
-        let dial: Arc<dyn Dial> = match &backend.address {
-            BackendAddress::Local => Arc::new(Local::new(backend.incus_socket.clone())),
-            BackendAddress::Ssh { .. } => Arc::new(Tunnels {
-                backend: Arc::clone(backend),
-                link_key: Arc::clone(&self.link_key),
-            }),
-        };
-        let client = incus::Client::new(dial);
+        let gone = || Failure::Io(io::ErrorKind::NotConnected.into());
+        let mut client = self.fleet.incus(&backend.name).ok_or_else(gone)?;
+        if let BackendAddress::Ssh { .. } = &backend.address {
+            // What the person sends and receives stays off the control connection.
+            let (backend, link_key) = (Arc::clone(backend), Arc::clone(&self.link_key));
+            client = client.with_bulk(Arc::new(Tunnels { backend, link_key }));
+        }
         let stream = client.exec(&container.name.instance(), &SSHD, &BTreeMap::new()).await;
         Ok(Socket::Other(stream.map_err(|e| Failure::Io(io::Error::other(e)))?))
     }
