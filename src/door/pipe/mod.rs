@@ -8,6 +8,9 @@
 //! its NEWKEYS must come through whatever the other side does. We start a key exchange ourselves
 //! only while neither side is in one and nothing waits.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     future::poll_fn,
     pin::Pin,

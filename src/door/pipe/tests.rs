@@ -1,0 +1,224 @@
+//! A pipe between two endpoints over small buffers, with key exchanges from every side at once.
+
+use std::{cell::Cell, sync::Arc, time::Duration};
+
+use tokio::io::duplex;
+
+use super::*;
+use crate::{
+    link::socket::Socket,
+    wire::{
+        identity::Identity,
+        negotiate::Offer,
+        transport::{Params, RekeyLimits, Role},
+    },
+};
+
+/// Longest a test may take; they take a second or two.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Setup {
+    cipher: &'static str,
+    /// Bytes after which each side changes keys: client, door twice, server.
+    limits: [u64; 4],
+    /// Bytes in flight between two neighbours.
+    buffer: usize,
+}
+
+const NEVER: u64 = u64::MAX;
+
+fn params(role: Role, cipher: &'static str, bytes: u64) -> Params {
+    let offer = Offer { cipher: vec![cipher], ..Offer::front(vec!["ssh-ed25519"]) };
+    let rekey = RekeyLimits { bytes, ..RekeyLimits::default() };
+    Params { ident: "SSH-2.0-OpenSSH_9.9".into(), offer, rekey, role }
+}
+
+async fn neighbours(cipher: &'static str, limits: [u64; 2], buffer: usize) -> [Connection; 2] {
+    let (a, b) = duplex(buffer);
+    let identity = Identity::generate_ed25519().unwrap();
+    let pinned = vec![identity.public_key().clone()];
+    let make = |stream, role, limit| {
+        Connection::new(Socket::Other(Box::new(stream)), params(role, cipher, limit)).unwrap()
+    };
+    let mut client = make(a, Role::Client(pinned), limits[0]);
+    let mut server = make(b, Role::Server([identity].into()), limits[1]);
+    let (left, right) = tokio::join!(handshake(&mut client), handshake(&mut server));
+    left.and(right).unwrap();
+    client.transport.set_authenticated();
+    server.transport.set_authenticated();
+    [client, server]
+}
+
+/// What one side says last in the handshake, the other waits for.
+async fn handshake(connection: &mut Connection) -> Result<(), ConnectionError> {
+    connection.establish().await?;
+    connection.drain().await
+}
+
+async fn pipe(setup: &Setup) -> (Connection, Pipe, Connection) {
+    let [l0, l1, l2, l3] = setup.limits;
+    let [client, front] = neighbours(setup.cipher, [l0, l1], setup.buffer).await;
+    let [back, server] = neighbours(setup.cipher, [l2, l3], setup.buffer).await;
+    let identities: Arc<[Identity]> = [Identity::generate_ed25519().unwrap()].into();
+    let intercept = Intercept::new(identities, [0; 32], None);
+    let pipe = Pipe { client: front, upstream: back, intercept, observed: Observed::default() };
+    (client, pipe, server)
+}
+
+/// Packets of this many bytes, numbered, so that a lost, doubled or mixed-up one is noticed.
+const SIZE: usize = 8000;
+
+fn packet(number: u32) -> Vec<u8> {
+    let mut out = vec![94];
+    out.extend_from_slice(&number.to_be_bytes());
+    out.resize(SIZE, number.to_be_bytes()[3]);
+    out
+}
+
+/// Sends `total` packets and receives as many, reading nothing before `pause` is over. An endpoint
+/// that is done goes on serving key exchanges; the one that is done last ends the exchange.
+async fn exchange(connection: &mut Connection, total: u32, pause: Duration, done: &Cell<u8>) {
+    let mut own_part = false;
+    let (mut sent, mut received) = (0, 0);
+    let mut waiting = Box::pin(tokio::time::sleep(pause));
+    poll_fn(|cx| {
+        loop {
+            while sent < total && connection.can_take() {
+                connection.transport.send(&[&packet(sent)]).unwrap();
+                sent += 1;
+            }
+            let drained = connection.poll_drain(cx).map(Result::unwrap).is_ready();
+            let before = connection.transport.output.len();
+            let mut progress = sent < total && connection.can_take();
+            if waiting.is_elapsed() || waiting.as_mut().poll(cx).is_ready() {
+                while let Some(got) = connection.transport.next(now()).unwrap() {
+                    assert_eq!(got, packet(received));
+                    received += 1;
+                    connection.transport.consume();
+                }
+                if !connection.transport.in_exchange() {
+                    connection.transport.rekey_if_due(now()).unwrap();
+                }
+                if received == total && sent == total && drained && !own_part {
+                    own_part = true;
+                    done.set(done.get() + 1);
+                }
+                if done.get() == 2 {
+                    return Poll::Ready(());
+                }
+                match connection.poll_fill(cx) {
+                    Poll::Ready(n) => {
+                        assert_ne!(n.unwrap(), 0, "closed too early");
+                        progress = true;
+                    }
+                    Poll::Pending => {}
+                }
+                // Answers of a key exchange want to get out.
+                progress |= connection.transport.output.len() > before;
+            }
+            if !progress {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
+}
+
+async fn both_ways(setup: Setup, total: u32, pauses: [u64; 2]) -> u64 {
+    let (mut client, mut pipe, mut server) = pipe(&setup).await;
+    let [left, right] = pauses.map(Duration::from_millis);
+    let work = async {
+        let done = Cell::new(0);
+        tokio::select! {
+            ended = pipe.run() => panic!("{ended:?}"),
+            () = exchange(&mut client, total, left, &done) => {}
+            () = exchange(&mut server, total, right, &done) => {}
+        }
+        client.transport.exchanges() + server.transport.exchanges()
+    };
+    let result = tokio::time::timeout(PATIENCE, work).await;
+    result.unwrap_or_else(|_| {
+        let side = |c: &Connection| {
+            let t = &c.transport;
+            (t.packet().is_some(), t.in_exchange(), t.can_send(), t.input.len(), t.output.len())
+        };
+        let all = [&client, &pipe.client, &pipe.upstream, &server].map(side);
+        panic!("hangs: (held, in exchange, can send, input, output) {all:?}")
+    })
+}
+
+const CIPHERS: [&str; 2] = ["chacha20-poly1305@openssh.com", "aes128-gcm@openssh.com"];
+
+#[tokio::test]
+async fn traffic_both_ways_survives_key_exchanges_from_every_side() {
+    for cipher in CIPHERS {
+        for limits in [
+            [NEVER; 4],
+            [100_000, NEVER, NEVER, NEVER],
+            [NEVER, 100_000, NEVER, NEVER],
+            [NEVER, NEVER, 100_000, NEVER],
+            [100_000, NEVER, NEVER, 100_000],
+            [NEVER, 100_000, 100_000, NEVER],
+            [90_000, 110_000, 120_000, 100_000],
+            [20_000, NEVER, NEVER, 20_000],
+        ] {
+            for buffer in [3000, 200_000] {
+                let exchanges = both_ways(Setup { cipher, limits, buffer }, 200, [0, 0]).await;
+                let expected = if limits == [NEVER; 4] { 2 } else { 4 };
+                assert!(exchanges >= expected, "{limits:?}: {exchanges} key exchanges");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_pauses_gets_everything_later() {
+    for pauses in [[300, 0], [0, 300], [300, 300]] {
+        let limits = [150_000, NEVER, NEVER, 150_000];
+        let setup = Setup { cipher: CIPHERS[0], limits, buffer: 10_000 };
+        both_ways(setup, 300, pauses).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stalled_reader_costs_one_buffer() {
+    let setup = Setup { cipher: CIPHERS[1], limits: [NEVER; 4], buffer: 10_000 };
+    let (client, mut pipe, mut server) = pipe(&setup).await;
+    let flood = async {
+        let mut number = 0;
+        loop {
+            poll_fn(|cx| {
+                let _ = server.poll_drain(cx);
+                if server.can_take() { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            server.transport.send(&[&packet(number)]).unwrap();
+            number += 1;
+        }
+    };
+    let stalled = tokio::time::timeout(Duration::from_millis(300), async {
+        tokio::select! {
+            ended = pipe.run() => panic!("{ended:?}"),
+            () = flood => {}
+        }
+    });
+    assert!(stalled.await.is_err(), "the flood is stopped, nothing else ends");
+    assert!(pipe.client.transport.output.len() < OUTPUT_MARK + 2 * SIZE);
+    assert!(pipe.upstream.transport.input.len() <= 256 * 1024);
+    drop(client);
+}
+
+#[tokio::test]
+async fn each_end_is_told_apart() {
+    let setup = Setup { cipher: CIPHERS[1], limits: [NEVER; 4], buffer: 10_000 };
+    let (client, mut pipe_a, _server) = pipe(&setup).await;
+    drop(client);
+    let ended = tokio::time::timeout(PATIENCE, pipe_a.run()).await.unwrap();
+    assert!(matches!(ended, Ended { by: End::Client, how: ConnectionError::Closed }), "{ended:?}");
+    let (_client, mut pipe_b, mut server) = pipe(&setup).await;
+    server.transport.disconnect(crate::wire::message::Reason::ByApplication, "enough");
+    server.drain().await.unwrap();
+    let ended = tokio::time::timeout(PATIENCE, pipe_b.run()).await.unwrap();
+    assert_eq!(ended.by, End::Upstream);
+    assert!(ended.how.to_string().contains("disconnected"), "{ended:?}");
+}
