@@ -147,12 +147,12 @@ fn build(
     let reach = Reach::new(fleet.clone(), config.clone(), link_key);
     let registry = Registry::default();
     let count = registry.count();
-    let opener = reach.clone();
+    let jumps = reach.clone();
     let console = Console::new(Services {
         inventory: fleet.inventory(),
         sessions: Arc::new(move || *count.borrow()),
         open_port: Arc::new(move |container, port| {
-            let reach = opener.clone();
+            let reach = jumps.clone();
             async move {
                 let opened = reach.open_port(&container, port).await;
                 opened.map(|s| s as Stream).map_err(|e| text::printable(&e.to_string(), 200))

@@ -58,7 +58,7 @@ pub struct Ssh {
     pub host_keys: PathBuf,
     /// From accept to success, wall to wall.
     pub login_grace: Duration,
-    /// How long a login waits for a container to become reachable.
+    /// How long a login waits for a host that is away.
     pub wait: Duration,
     /// How long sessions may run on after SIGTERM.
     pub drain: Duration,

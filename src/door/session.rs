@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 use tracing::{debug, info};
 
 use super::{
@@ -33,6 +33,9 @@ use crate::{
 /// What clients take us for. They choose their compatibility by it: `yes | head -1` ends only
 /// towards an sshd that they know to understand `eow@openssh.com`.
 const IDENT: &str = "SSH-2.0-OpenSSH_9.9 Containarium";
+
+/// Lines for a person that may wait to be shown.
+const LINES: usize = 8;
 
 /// How long the last bytes may take to get out when a connection ends.
 const LAST_BYTES: Duration = Duration::from_secs(5);
@@ -106,14 +109,15 @@ async fn serve_authenticated(
     );
     let ident = connection.transport.peer_ident().unwrap_or(IDENT).to_owned();
     let visitor = Visitor { permit, id, ident: &ident };
+    let (lines, mut told) = mpsc::channel(LINES);
     let upstream = tokio::select! {
         biased;
         sentence = entry.ended() => return connection.close(Reason::ByApplication, &sentence).await,
-        error = early_end(&mut connection) => {
+        error = attend(&mut connection, &mut told) => {
             info!(session = id, reason = %error, "person left before the far side was there");
             return;
         }
-        opened = upstream::open(shared, &visitor) => match opened {
+        opened = upstream::open(shared, &visitor, &lines) => match opened {
             Ok(upstream) => upstream,
             Err(error) => {
                 tracing::error!(session = id, error = %error, "console is not there");
@@ -131,11 +135,25 @@ async fn serve_authenticated(
     finish(pipe, ended, (id, &ident)).await;
 }
 
-/// While the far side is opened, a client has nothing to say: what it sends is too early.
-async fn early_end(connection: &mut Connection) -> ConnectionError {
-    match connection.next_packet().await {
-        Ok(()) => WireError::Protocol("message before authentication was answered").into(),
-        Err(error) => error,
+/// Shows the person what happens while the far side is opened. A client has nothing to say
+/// meanwhile: what it sends is too early.
+async fn attend(
+    connection: &mut Connection,
+    lines: &mut mpsc::Receiver<String>,
+) -> ConnectionError {
+    loop {
+        let line = tokio::select! {
+            arrived = connection.next_packet() => return match arrived {
+                Ok(()) => {
+                    WireError::Protocol("message before authentication was answered").into()
+                }
+                Err(error) => error,
+            },
+            Some(line) = lines.recv() => line,
+        };
+        if let Err(error) = ServerAuth::banner(&mut connection.transport, &line) {
+            return error.into();
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The other side of a person's connection: a container, a route's far side, the console, or, when
 //! none of them can be had, an apology.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
@@ -30,6 +31,9 @@ use crate::{
 /// seconds.
 const VALIDITY: u64 = 300;
 
+/// Pause between two attempts while a host is away; news of it ends the pause.
+const RETRY: Duration = Duration::from_secs(2);
+
 /// Bytes in flight between the door and the console, each way.
 const CONSOLE_BUFFER: usize = 64 * 1024;
 
@@ -54,10 +58,15 @@ pub(super) struct Visitor<'a> {
 }
 
 /// Opens the far side. A fault of the far side is told by an apology, which is a far side, too.
+/// While a host is away this waits, and tells the person so through `lines`.
 ///
 /// # Errors
 /// Not even the console works.
-pub(super) async fn open(shared: &Shared, visitor: &Visitor<'_>) -> Result<Upstream, LoginError> {
+pub(super) async fn open(
+    shared: &Shared,
+    visitor: &Visitor<'_>,
+    lines: &mpsc::Sender<String>,
+) -> Result<Upstream, LoginError> {
     let principal = visitor.permit.principal().clone();
     let failed = match visitor.permit.target() {
         Target::Console => return console(shared, Visit::Console(principal)).await,
@@ -66,7 +75,7 @@ pub(super) async fn open(shared: &Shared, visitor: &Visitor<'_>) -> Result<Upstr
             return console(shared, Visit::Choice { principal, containers }).await;
         }
         Target::Container { container, account } => {
-            match to_container(shared, visitor, container, account).await {
+            match hold(shared, visitor, (container, account), lines).await {
                 Ok(upstream) => return Ok(upstream),
                 Err(failed) => failed,
             }
@@ -79,6 +88,35 @@ pub(super) async fn open(shared: &Shared, visitor: &Visitor<'_>) -> Result<Upstr
     let sentence = text::printable(&failed.to_string(), 400);
     warn!(session = visitor.id, status = failed.status(), reason = %sentence, "far side is not there");
     console(shared, Visit::Apology { sentence, status: failed.status() }).await
+}
+
+/// Tries until the host is back or the wait is over. Only a host that is away is waited for: other
+/// faults do not mend themselves.
+async fn hold(
+    shared: &Shared,
+    visitor: &Visitor<'_>,
+    (container, account): (&Arc<Container>, &Account),
+    lines: &mpsc::Sender<String>,
+) -> Result<Upstream, ReachError> {
+    let patience = shared.config.borrow().ssh.wait;
+    let deadline = clock::now() + patience;
+    let mut inventory = shared.inventory.clone();
+    let mut told = None;
+    loop {
+        inventory.mark_unchanged();
+        let failed = match to_container(shared, visitor, container, account).await {
+            Err(failed @ ReachError::Away { .. }) if clock::now() < deadline => failed,
+            settled => return settled,
+        };
+        let sentence = text::printable(&failed.to_string(), 400);
+        if told.as_ref() != Some(&sentence) {
+            let line = format!("{sentence}; waiting up to {} s for it\r\n", patience.as_secs());
+            // A person who does not read her lines still waits.
+            let _ = lines.try_send(line);
+            told = Some(sentence);
+        }
+        let _ = timeout(RETRY, inventory.changed()).await;
+    }
 }
 
 async fn to_container(

