@@ -16,7 +16,7 @@ use containarium::{
 
 use crate::{
     cut::Cable,
-    lab::{Lab, Running},
+    lab::{Lab, Running, in_lab},
 };
 
 fn is_up(inventory: &Inventory) -> bool {
@@ -79,73 +79,77 @@ async fn follow(lab: &Lab, backend: Backend, name: &str) {
     running.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_local_backend_is_followed() {
-    let Some(lab) = Lab::find() else { return };
-    follow(&lab, lab.local(0), "flocal").await;
+#[test]
+fn a_local_backend_is_followed() {
+    in_lab(async |lab| {
+        follow(&lab, lab.local(0), "flocal").await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backend_behind_ssh_is_followed() {
-    let Some(lab) = Lab::find() else { return };
-    follow(&lab, lab.remote(0, &lab.sshd(0)), "fremote").await;
+#[test]
+fn a_backend_behind_ssh_is_followed() {
+    in_lab(async |lab| {
+        follow(&lab, lab.remote(0, &lab.sshd(0)), "fremote").await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn containers_outlive_a_cut_cable_and_a_restart() {
-    let Some(lab) = Lab::find() else { return };
-    let _guest = lab.launch(1, "fcut");
-    let cable = Cable::to(lab.sshd(1)).await;
-    let backend = lab.remote(1, &cable.address);
-    let running = Running::start(&lab, std::slice::from_ref(&backend));
-    running.until("up", 10, is_up).await;
-    let cut = clock();
-    cable.plug(false);
-    let inventory = running.until("away", 10, is_away).await;
-    println!("away {:?} after the cut", cut.elapsed());
-    let container = named(&inventory, "fcut").unwrap();
-    assert!(running.fleet.refresh(container).await.is_none());
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let plugged = clock();
-    cable.plug(true);
-    running.fleet.retry(&backend.name);
-    running.until("up again", 20, is_up).await;
-    println!("up {:?} after it was plugged in", plugged.elapsed());
+#[test]
+fn containers_outlive_a_cut_cable_and_a_restart() {
+    in_lab(async |lab| {
+        let _guest = lab.launch(1, "fcut");
+        let cable = Cable::to(lab.sshd(1)).await;
+        let backend = lab.remote(1, &cable.address);
+        let running = Running::start(&lab, std::slice::from_ref(&backend));
+        running.until("up", 10, is_up).await;
+        let cut = clock();
+        cable.plug(false);
+        let inventory = running.until("away", 10, is_away).await;
+        println!("away {:?} after the cut", cut.elapsed());
+        let container = named(&inventory, "fcut").unwrap();
+        assert!(running.fleet.refresh(container).await.is_none());
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let plugged = clock();
+        cable.plug(true);
+        running.fleet.retry(&backend.name);
+        running.until("up again", 20, is_up).await;
+        println!("up {:?} after it was plugged in", plugged.elapsed());
 
-    let since = |i: &Inventory| match i.backends[0].presence {
-        Presence::Up { since } => Some(since),
-        Presence::Unknown | Presence::Away { .. } => None,
-    };
-    let before = since(&running.fleet.inventory().borrow());
-    running.fleet.reconfigure(&[Arc::new(backend.clone())]);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(since(&running.fleet.inventory().borrow()), before, "the same goes on");
-    running.fleet.reconfigure(&[Arc::new(Backend { routed: false, ..backend.clone() })]);
-    running.until("changed", 5, |i| since(i).is_some() && since(i) != before).await;
+        let since = |i: &Inventory| match i.backends[0].presence {
+            Presence::Up { since } => Some(since),
+            Presence::Unknown | Presence::Away { .. } => None,
+        };
+        let before = since(&running.fleet.inventory().borrow());
+        running.fleet.reconfigure(&[Arc::new(backend.clone())]);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(since(&running.fleet.inventory().borrow()), before, "the same goes on");
+        running.fleet.reconfigure(&[Arc::new(Backend { routed: false, ..backend.clone() })]);
+        running.until("changed", 5, |i| since(i).is_some() && since(i) != before).await;
 
-    let folder = running.stop().await;
-    cable.plug(false);
-    let again = Running::start_in(&lab, std::slice::from_ref(&backend), folder);
-    let known = again.fleet.inventory().borrow().clone();
-    assert_eq!(named(&known, "fcut").unwrap().owner.as_str(), "alice");
-    assert!(!is_up(&known));
-    again.until("away", 10, is_away).await;
-    again.fleet.reconfigure(&[]);
-    again.until("gone", 5, |i| i.backends.is_empty()).await;
-    again.stop().await;
+        let folder = running.stop().await;
+        cable.plug(false);
+        let again = Running::start_in(&lab, std::slice::from_ref(&backend), folder);
+        let known = again.fleet.inventory().borrow().clone();
+        assert_eq!(named(&known, "fcut").unwrap().owner.as_str(), "alice");
+        assert!(!is_up(&known));
+        again.until("away", 10, is_away).await;
+        again.fleet.reconfigure(&[]);
+        again.until("gone", 5, |i| i.backends.is_empty()).await;
+        again.stop().await;
+    });
 }
 
-#[tokio::test]
-async fn another_host_key_is_refused_in_a_clear_sentence() {
-    let Some(lab) = Lab::find() else { return };
-    let mut backend = lab.remote(0, &lab.sshd(0));
-    let other = PublicKey::from_line(&lab.text(1, "host_key")).unwrap();
-    if let BackendAddress::Ssh { host_key, .. } = &mut backend.address {
-        *host_key = other;
-    }
-    let running = Running::start(&lab, &[backend]);
-    let inventory = running.until("away", 10, is_away).await;
-    let Presence::Away { reason, .. } = &inventory.backends[0].presence else { panic!() };
-    println!("{reason}");
-    assert!(reason.contains("host key") && reason.contains("is pinned"), "{reason}");
+#[test]
+fn another_host_key_is_refused_in_a_clear_sentence() {
+    in_lab(async |lab| {
+        let mut backend = lab.remote(0, &lab.sshd(0));
+        let other = PublicKey::from_line(&lab.text(1, "host_key")).unwrap();
+        if let BackendAddress::Ssh { host_key, .. } = &mut backend.address {
+            *host_key = other;
+        }
+        let running = Running::start(&lab, &[backend]);
+        let inventory = running.until("away", 10, is_away).await;
+        let Presence::Away { reason, .. } = &inventory.backends[0].presence else { panic!() };
+        println!("{reason}");
+        assert!(reason.contains("host key") && reason.contains("is pinned"), "{reason}");
+    });
 }

@@ -1,6 +1,13 @@
 //! The lab's hosts, and containers on them.
 
-use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
 
 use containarium::{
     config::{Backend, BackendAddress},
@@ -9,6 +16,7 @@ use containarium::{
     link::{control::Link, local::Local},
     model::{inventory::Inventory, key::PublicKey},
 };
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -28,17 +36,24 @@ pub(crate) struct Running {
     stop: CancellationToken,
 }
 
-impl Lab {
-    /// The lab that `LAB` names.
-    pub(crate) fn find() -> Option<Self> {
-        let Ok(folder) = std::env::var("LAB") else {
-            eprintln!("skipped: no LAB");
-            return None;
-        };
-        let text = std::fs::read(format!("{folder}/lab.json")).unwrap();
-        Some(Self(serde_json::from_slice(&text).unwrap()))
-    }
+/// Runs a test on the lab's sentinel: the lab is brought up if it is not, and every thread of the
+/// test's runtime lives in the sentinel's network namespace.
+pub(crate) fn in_lab(test: impl AsyncFnOnce(Lab)) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab");
+    let up = Command::new(&script).arg("up").status().unwrap();
+    assert!(up.success(), "the lab does not come up");
+    let name = std::env::var("LAB_NAME").unwrap_or_else(|_| "lab".to_owned());
+    let text = std::fs::read(format!("/run/containarium-{name}/lab.json")).unwrap();
+    let lab = Lab(serde_json::from_slice(&text).unwrap());
+    let netns = File::open(format!("/run/netns/{name}-sentinel")).unwrap();
+    let kind = LinkNameSpaceType::Network;
+    move_into_link_name_space(netns.as_fd(), Some(kind)).unwrap();
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(test(lab));
+}
 
+impl Lab {
     pub(crate) fn text(&self, backend: usize, key: &str) -> String {
         self.0["backends"][backend][key].as_str().unwrap().to_owned()
     }

@@ -1,5 +1,4 @@
-//! The fleet against real Incus, over a local socket and over SSH. Needs a lab (`tests/lab/lab
-//! up`, whose `lab env` sets `LAB`) and passes at once without one. Run on the lab's sentinel.
+//! The fleet against real Incus, over a local socket and over SSH, from the lab's sentinel.
 
 #![expect(
     clippy::unwrap_used,

@@ -217,7 +217,7 @@ impl Transport {
     }
 
     /// Starts a key exchange if the keys have done their work. Only while nothing else waits for
-    /// this side (`docs/decisions`, "rekey"): the caller sees to it.
+    /// this side: the caller sees to it (`docs/decisions/0003-who-starts-a-rekey.md`).
     ///
     /// # Errors
     /// No random bytes are to be had.

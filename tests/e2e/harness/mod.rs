@@ -167,7 +167,9 @@ fn trust_link_key(dir: &Path) {
     let key = fs::read_to_string(dir.join("keys/link.pub")).unwrap();
     let file = lab().get("LAB_AUTHORIZED_KEYS");
     let known = fs::read_to_string(file).unwrap_or_default();
-    fs::write(file, format!("{known}\n{key}")).unwrap();
+    if !known.contains(key.trim()) {
+        fs::write(file, format!("{known}\n{key}")).unwrap();
+    }
 }
 
 impl World {
