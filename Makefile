@@ -15,8 +15,8 @@ demo-down: ## remove the demo
 	@tests/demo-down
 
 test: lab ## every test; installs what is missing, leaves the lab up
-	cargo build
-	cargo test
+	cargo build --locked
+	cargo test --locked --lib --tests
 
 check: ## formatting, lints, documentation
 	cargo fmt --check

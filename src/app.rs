@@ -5,9 +5,9 @@
 
 use std::{
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -101,9 +101,39 @@ fn fail(status: u8, text: &str) -> ExitCode {
 
 /// The parts that a reload touches.
 struct Running {
+    path: PathBuf,
     telemetry: Telemetry,
     config: watch::Sender<Arc<Config>>,
     fleet: Fleet,
+    /// Held while the configuration is taken over: SIGHUP and `reload` may come together.
+    reloading: Mutex<()>,
+}
+
+impl Running {
+    /// Takes a new configuration if it is good, and names the keys that need a restart; keeps the
+    /// old one, and says so, if it is not.
+    fn reload(&self) -> Result<Vec<&'static str>, String> {
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = config::load(&self.path).map_err(|problems| {
+            for problem in &problems.0 {
+                error!("{problem}");
+            }
+            error!(problems = problems.0.len(), "configuration not reloaded; the old one stays");
+            let first = problems.0.first().map(ToString::to_string).unwrap_or_default();
+            first.lines().next().unwrap_or_default().to_owned()
+        })?;
+        let restart = needs_restart(&self.config.borrow(), &next);
+        if !restart.is_empty() {
+            warn!(keys = restart.join(", "), "changed, but taken over only at a restart");
+        }
+        if let Err(e) = self.telemetry.reload(&next.log) {
+            warn!(error = %e, "log level not changed");
+        }
+        self.fleet.reconfigure(&next.backends);
+        self.config.send_replace(Arc::new(next));
+        info!("configuration reloaded");
+        Ok(restart)
+    }
 }
 
 async fn run(path: &Path, config: Config) -> Result<(), StartError> {
@@ -118,15 +148,17 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let cache = config.state_dir.join("inventory.json");
     let fleet = Fleet::start(&config.backends, Arc::clone(&keys.link), cache, &tasks, stop.clone());
     let (publish, config) = watch::channel(Arc::new(config));
-    let shared = Arc::new(build(keys, &fleet, config)?);
+    let path = path.to_owned();
+    let running =
+        Arc::new(Running { path, telemetry, config: publish, fleet, reloading: Mutex::default() });
+    let shared = Arc::new(build(keys, &running, config)?);
     tasks.spawn(control.serve(Arc::clone(&shared.console), stop.clone()));
     for address in door.addresses() {
         info!(%address, "listening");
     }
-    let running = Running { telemetry, config: publish, fleet };
     let closing = CancellationToken::new();
     let serving = tasks.spawn(door.run(Arc::clone(&shared), closing.clone()));
-    signals.follow(path, &running).await;
+    signals.follow(&running).await;
     closing.cancel();
     drain(&shared, &running, serving).await;
     stop.cancel();
@@ -140,12 +172,13 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
 
 fn build(
     keys: Keys,
-    fleet: &Fleet,
+    running: &Arc<Running>,
     config: watch::Receiver<Arc<Config>>,
 ) -> Result<Shared, StartError> {
+    let fleet = &running.fleet;
     let link_key = Arc::new(Identity::from_private_key(&keys.link)?);
     let reach = Reach::new(fleet.clone(), config.clone(), link_key);
-    let registry = Registry::default();
+    let (registry, reloaded) = (Registry::default(), Arc::clone(running));
     let count = registry.count();
     let jumps = reach.clone();
     let console = Console::new(Services {
@@ -159,6 +192,7 @@ fn build(
             }
             .boxed()
         }),
+        reload: Arc::new(move || reloaded.reload()),
         started: clock::timestamp(),
         version: env!("CARGO_PKG_VERSION"),
     })?;
@@ -192,39 +226,18 @@ impl Signals {
     }
 
     /// Reloads at each SIGHUP; returns at SIGTERM or SIGINT.
-    async fn follow(mut self, path: &Path, running: &Running) {
+    async fn follow(mut self, running: &Running) {
         loop {
             tokio::select! {
-                _ = self.hangup.recv() => reload(path, running),
+                _ = self.hangup.recv() => {
+                    // What is wrong is in the log.
+                    let _ = running.reload();
+                }
                 _ = self.terminate.recv() => break info!("SIGTERM: no new connections"),
                 _ = self.interrupt.recv() => break info!("SIGINT: no new connections"),
             }
         }
     }
-}
-
-/// Takes a new configuration if it is good; keeps the old one, and says so, if it is not.
-fn reload(path: &Path, running: &Running) {
-    let next = match config::load(path) {
-        Ok(next) => next,
-        Err(problems) => {
-            for problem in &problems.0 {
-                error!("{problem}");
-            }
-            error!(problems = problems.0.len(), "configuration not reloaded; the old one stays");
-            return;
-        }
-    };
-    let restart = needs_restart(&running.config.borrow(), &next);
-    if !restart.is_empty() {
-        warn!(keys = restart.join(", "), "changed, but taken over only at a restart");
-    }
-    if let Err(e) = running.telemetry.reload(&next.log) {
-        warn!(error = %e, "log level not changed");
-    }
-    running.fleet.reconfigure(&next.backends);
-    running.config.send_replace(Arc::new(next));
-    info!("configuration reloaded");
 }
 
 /// Lets sessions run on for a while, then ends them with a sentence.

@@ -15,6 +15,9 @@ use crate::model::{
 /// Tells how many sessions are open at the door.
 pub type SessionCount = Arc<dyn Fn() -> usize + Send + Sync>;
 
+/// Reads the configuration again: the changed keys that need a restart, or the first mistake.
+pub type Reload = Arc<dyn Fn() -> Result<Vec<&'static str>, String> + Send + Sync>;
+
 /// What a command may look at.
 #[derive(Clone)]
 pub struct Context {
@@ -24,6 +27,8 @@ pub struct Context {
     pub inventory: watch::Receiver<Arc<Inventory>>,
     /// Open sessions at the door.
     pub sessions: SessionCount,
+    /// Reads the configuration again.
+    pub reload: Reload,
     /// When the sentinel started.
     pub started: Timestamp,
     /// The time of the question.

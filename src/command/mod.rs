@@ -11,6 +11,7 @@ mod help;
 mod info;
 mod list;
 pub mod reference;
+mod reload;
 pub mod render;
 pub mod report;
 mod status;
@@ -82,6 +83,8 @@ pub enum Command {
     Info(InfoArgs),
     /// Show the sentinel, its backends and what is wrong
     Status,
+    /// Read the configuration again
+    Reload,
     /// Show who you are to the sentinel
     Whoami,
     /// Show the sentinel's version
@@ -109,7 +112,7 @@ impl Command {
     pub fn needs(&self) -> Right {
         match self {
             Self::List(_) | Self::Info(_) => Right::See,
-            Self::Status => Right::Administer,
+            Self::Status | Self::Reload => Right::Administer,
             Self::Whoami | Self::Version | Self::Help(_) | Self::Completion(_) => Right::Enter,
         }
     }
@@ -123,6 +126,7 @@ impl Command {
             Self::List(args) => list::run(args, context),
             Self::Info(args) => info::run(args, context),
             Self::Status => status::run(context),
+            Self::Reload => reload::run(context),
             Self::Whoami => whoami::run(context),
             Self::Version => version::run(context),
             Self::Help(args) => help::run(args),
@@ -217,6 +221,7 @@ mod tests {
             ("list", Right::See),
             ("info alice", Right::See),
             ("status", Right::Administer),
+            ("reload", Right::Administer),
             ("whoami", Right::Enter),
             ("version", Right::Enter),
             ("help", Right::Enter),

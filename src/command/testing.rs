@@ -119,6 +119,7 @@ pub(crate) fn context(principal: Principal) -> Context {
         sessions: Arc::new(|| 7),
         started: at(0),
         now: at(3600),
+        reload: Arc::new(|| Ok(Vec::new())),
         version: "0.0.0-test",
     }
 }

@@ -31,7 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{handler::Visitor, leash::Leash};
 use crate::{
-    command::context::SessionCount,
+    command::context::{Reload, SessionCount},
     link::Stream,
     model::{
         container::Container, inventory::Inventory, key::PublicKey, name::ContainerName,
@@ -54,6 +54,8 @@ pub struct Services {
     pub open_port: OpenPort,
     /// When the sentinel started.
     pub started: Timestamp,
+    /// Reads the configuration again.
+    pub reload: Reload,
     /// The sentinel's version.
     pub version: &'static str,
 }

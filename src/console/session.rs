@@ -128,14 +128,14 @@ fn answer(request: &Request, pty: bool, services: &Services, visit: &Visit) -> O
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "driver: reads the clock once per command")]
 fn context(services: &Services, principal: &Principal) -> Context {
     Context {
         principal: principal.clone(),
         inventory: services.inventory.clone(),
         sessions: Arc::clone(&services.sessions),
         started: services.started,
-        now: jiff::Timestamp::now(),
+        now: crate::clock::timestamp(),
+        reload: Arc::clone(&services.reload),
         version: services.version,
     }
 }

@@ -83,6 +83,7 @@ fn services(inventory: Inventory, open_port: OpenPort) -> Services {
         sessions: Arc::new(|| 3),
         open_port,
         started: at(0),
+        reload: Arc::new(|| Ok(Vec::new())),
         version: "0.0.0-test",
     }
 }

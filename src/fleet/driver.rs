@@ -18,6 +18,7 @@ use super::{
     writer::Report,
 };
 use crate::{
+    clock::timestamp,
     incus::{Client, Events, IncusError, api::Resources},
     link::{backoff::Backoff, control::Link},
     model::{
@@ -286,9 +287,4 @@ async fn follow(events: &mut Events, changes: &Pending) -> Result<Infallible, In
 #[expect(clippy::disallowed_methods, reason = "driver of a backend")]
 fn now() -> Instant {
     Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "driver of a backend")]
-fn timestamp() -> Timestamp {
-    Timestamp::now()
 }
