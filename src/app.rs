@@ -94,7 +94,9 @@ pub fn check_config(path: &Path) -> ExitCode {
 fn fail(status: u8, text: &str) -> ExitCode {
     // Nobody is left to tell that standard error is closed.
     for line in text.lines() {
-        let _ = writeln!(io::stderr(), "error: {line}");
+        let is_hint = line.trim_start().starts_with("hint:");
+        let _ =
+            writeln!(io::stderr(), "{}{}", if is_hint { "" } else { "error: " }, line.trim_start());
     }
     ExitCode::from(status)
 }
