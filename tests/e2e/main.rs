@@ -12,5 +12,6 @@
     reason = "tests"
 )]
 
+mod access;
 mod harness;
 mod smoke;

@@ -1,5 +1,6 @@
 //! The lab, the shared sentinel and its people, and shells that run in the lab's hosts.
 
+mod guest;
 mod sentinel;
 mod shell;
 
@@ -12,6 +13,7 @@ use std::{
 };
 
 pub use self::{
+    guest::{Guest, label, labelled, quiet_delete},
     sentinel::Sentinel,
     shell::{Run, shell},
 };
@@ -148,6 +150,25 @@ pub fn config(dir: &Path, port: u16, more: &str) -> String {
         text += &backend_section(backend);
     }
     text + more
+}
+
+/// A configuration with one key set in one section (`""`: before all sections) that it has.
+pub fn set(config: &str, section: &str, key: &str, value: &str) -> String {
+    let header = format!("[{section}]");
+    let mut here = section.is_empty();
+    let mut out = if here { format!("{key} = {value}\n") } else { String::new() };
+    for line in config.lines() {
+        if line.starts_with('[') {
+            here = line == header;
+        }
+        if !(here && line.starts_with(&format!("{key} = "))) {
+            out += &format!("{line}\n");
+        }
+        if line == header {
+            out += &format!("{key} = {value}\n");
+        }
+    }
+    out
 }
 
 /// The `[[backend]]` section of a lab backend.

@@ -86,6 +86,21 @@ impl Sentinel {
         });
     }
 
+    /// By which way the last login as `login` was connected, once it is.
+    pub fn way_of(&self, login: &str) -> String {
+        let field = |line: &str, name: &str| {
+            let (_, rest) = line.split_once(&format!(" {name}="))?;
+            Some(rest.split_whitespace().next()?.trim_matches('"').to_owned())
+        };
+        let log = self.log_text();
+        let logins = log.lines().filter(|l| l.contains(" login ") || l.contains(": login session"));
+        let last = logins.filter(|l| field(l, "login").as_deref() == Some(login)).last();
+        let session = field(last.expect("no such login"), "session").unwrap();
+        let connected = log.lines().filter(|l| l.contains("connected session="));
+        let mut mine = connected.filter(|l| field(l, "session").as_ref() == Some(&session));
+        mine.find_map(|l| field(l, "way")).unwrap_or_else(|| "none".to_owned())
+    }
+
     /// The control socket, from the configuration.
     pub fn control_socket(&self) -> PathBuf {
         let text = fs::read_to_string(&self.config).unwrap();

@@ -25,8 +25,8 @@ pub struct Run {
     pub status: i32,
 }
 
-/// Runs a script on `host`, with `$CFG` an ssh configuration, `$DIR` the directory of the run, and
-/// `$TMP` a fresh directory that goes away with the script.
+/// Runs a script on `host`, with `$CFG` an ssh configuration, `$DIR` the directory of the run,
+/// `$DOOR` the sentinel's address, and `$TMP` a fresh directory that goes away with the script.
 pub fn shell(host: &str, script: &str, dir: &Path, config: &Path) -> Run {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -37,6 +37,7 @@ pub fn shell(host: &str, script: &str, dir: &Path, config: &Path) -> Run {
         .args(["bash", "-c", script])
         .env("CFG", config)
         .env("DIR", dir)
+        .env("DOOR", lab().get("LAB_SENTINEL_ADDRESS"))
         .env("TMP", &tmp)
         .env("TERM", "xterm")
         .env_remove("SSH_AUTH_SOCK")
