@@ -51,10 +51,12 @@ pub enum ReachError {
         reason: String,
     },
     /// No way led there.
-    #[error("container {name} does not answer ({details})")]
+    #[error("container {name} on backend {backend} does not answer ({details})")]
     Unreachable {
         /// The container.
         name: ContainerName,
+        /// Its backend, which is what failed if it was lost a moment ago.
+        backend: BackendName,
         /// Each way and why it failed, printable.
         details: String,
     },

@@ -216,12 +216,13 @@ impl Reach {
                 }
             }
         }
-        match self.presence(&container.backend) {
+        let backend = container.backend.clone();
+        match self.presence(&backend) {
             Some(Presence::Away { since, reason }) => {
-                ReachError::Away { name, backend: container.backend.clone(), since, reason }
+                ReachError::Away { name, backend, since, reason }
             }
             Some(Presence::Up { .. } | Presence::Unknown) | None => {
-                ReachError::Unreachable { name, details: details.join("; ") }
+                ReachError::Unreachable { name, backend, details: details.join("; ") }
             }
         }
     }
