@@ -13,5 +13,8 @@
 )]
 
 mod access;
+mod fault;
 mod harness;
+
+
 mod smoke;

@@ -7,7 +7,7 @@ use crate::harness::{Guest, Run, label, world};
 fn options_of_a_key_line_hold_in_the_container() {
     let keys = newcomers(["ruth", "forced", "tight", "roaming", "late"]);
     let [ruth, forced, tight, roaming, late] = &keys;
-    let guest = Guest::new("b2", "rules", "ruth", &[]);
+    let guest = Guest::new(&world().sentinel, "b2", "rules", "ruth");
     let lines = [
         ruth.clone(),
         format!("command=\"echo forced: $SSH_ORIGINAL_COMMAND\" {forced}"),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{lab, lab_command, world};
+use super::{Sentinel, lab, lab_command, world};
 
 /// A running container that one test owns, and may break. It is removed when the test is done.
 pub struct Guest {
@@ -15,12 +15,12 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Makes container `name` of `owner`, whose key is `$DIR/OWNER`, and waits until the shared
-    /// sentinel lists it. `adopt` are further options of `contrib/adopt`.
-    pub fn new(backend: &str, name: &str, owner: &str, adopt: &[&str]) -> Self {
+    /// Makes container `name` of `owner`, whose key is `$DIR/OWNER`, and waits until `sentinel`
+    /// lists it.
+    pub fn new(sentinel: &Sentinel, backend: &str, name: &str, owner: &str) -> Self {
         quiet_delete(backend, &[name]);
-        let address = world().container(backend, name, owner, adopt);
-        world().sentinel.wait_until_listed(&[name]);
+        let address = world().container(backend, name, owner, &[]);
+        sentinel.wait_until_listed(&[name]);
         Self { name: name.to_owned(), backend: backend.to_owned(), address }
     }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::lab;
+use super::{Run, lab};
 
 /// How long to wait for what should happen soon.
 const SOON: Duration = Duration::from_secs(20);
@@ -71,19 +71,27 @@ impl Sentinel {
         self.wait(&format!("log says {text:?}"), || self.log_text().contains(text));
     }
 
-    /// Waits until `status --json` of the inventory cache or log shows these containers.
+    /// Waits until these containers are listed.
     pub fn wait_until_listed(&self, names: &[&str]) {
-        let socket = self.control_socket();
         self.wait(&format!("{names:?} are listed"), || {
-            let out = Command::new(env!("CARGO_BIN_EXE_containarium"))
-                .arg("--socket")
-                .arg(&socket)
-                .args(["list", "-q"])
-                .output()
-                .expect("list");
-            let text = String::from_utf8_lossy(&out.stdout).into_owned();
-            names.iter().all(|name| text.lines().any(|line| line == *name))
+            let list = self.console(&["list", "-q"]).stdout;
+            names.iter().all(|name| list.lines().any(|line| line == *name))
         });
+    }
+
+    /// Runs a console command over the control socket.
+    pub fn console(&self, words: &[&str]) -> Run {
+        let out = Command::new(env!("CARGO_BIN_EXE_containarium"))
+            .arg("--socket")
+            .arg(self.control_socket())
+            .args(words)
+            .output()
+            .expect("containarium");
+        Run {
+            stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
+            status: out.status.code().unwrap_or(-1),
+        }
     }
 
     /// By which way the last login as `login` was connected, once it is.

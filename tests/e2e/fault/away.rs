@@ -1,0 +1,49 @@
+//! A backend whose power fails. It is `b3`, on which no other test has a container.
+
+use super::{assert_copiers_are_told, assert_told, log_in, newcomer};
+use crate::harness::{Guest, Sentinel, backend_section, config, lab_command, world};
+
+const PORT: u16 = 2211;
+
+fn power(command: &str) {
+    let out = lab_command(&[command, "b3"]).output().expect("lab");
+    assert!(out.status.success(), "{command}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[test]
+fn a_backend_that_is_away_is_told_and_used_again_when_it_is_back() {
+    newcomer("pia");
+    let dir = &world().dir;
+    power("revive");
+    let text = config(dir, PORT, &backend_section("b3"));
+    let sentinel = Sentinel::start(dir, "spot", &text);
+    let guest = Guest::new(&sentinel, "b3", "spot", "pia");
+    assert_eq!(log_in(PORT, "pia", "spot", "hostname").stdout, "spot-container\n");
+
+    // At first nobody knows that the host is gone for good: nothing answers.
+    power("kill");
+    let run = log_in(PORT, "pia", "spot", "true");
+    assert_told(&run, 75, &["container spot on backend b3 does not answer"]);
+    assert_copiers_are_told(PORT, "pia", "spot", "backend b3");
+
+    // What a sentinel knows outlives it.
+    sentinel.signal("TERM");
+    assert_eq!(sentinel.wait_exit(), Some(0));
+    drop(sentinel);
+    let sentinel = Sentinel::start(dir, "spot", &text);
+    sentinel.wait("b3 is away", || sentinel.console(&["status"]).stdout.contains("away for"));
+    let run = log_in(PORT, "pia", "spot", "true");
+    assert_told(&run, 75, &["container spot is on backend b3, which is away since 20"]);
+    let stranger = log_in(PORT, "mallory", "spot", "true");
+    assert!(
+        stranger.status == 255 && stranger.stderr.contains("Permission denied"),
+        "{stranger:?}"
+    );
+    assert_eq!(log_in(PORT, "alice", "alice", "id -un").stdout, "alice\n");
+
+    power("revive");
+    sentinel.wait("spot is entered again", || {
+        log_in(PORT, "pia", "spot", "hostname").stdout == "spot-container\n"
+    });
+    drop(guest);
+}
