@@ -38,8 +38,6 @@ struct Lists {
     sessions: BTreeMap<u64, Live>,
     starting: HashMap<IpAddr, usize>,
     starting_total: usize,
-    /// Said to everybody once the sentinel stops: also to those who come later.
-    farewell: Option<Arc<str>>,
 }
 
 /// The lists. Cheap to clone.
@@ -47,6 +45,8 @@ struct Lists {
 pub struct Registry {
     lists: Arc<Mutex<Lists>>,
     count: Arc<watch::Sender<usize>>,
+    /// Said to everybody once the sentinel stops: also to those who come later.
+    farewell: Arc<watch::Sender<Option<Arc<str>>>>,
 }
 
 impl Registry {
@@ -61,7 +61,7 @@ impl Registry {
         }
         lists.starting.insert(source, of_source + 1);
         lists.starting_total += 1;
-        Some(Starting { registry: self.clone(), source })
+        Some(Starting { registry: self.clone(), source, ended: self.farewell.subscribe() })
     }
 
     /// A number for a connection.
@@ -77,7 +77,7 @@ impl Registry {
     pub fn enter(&self, session: Session) -> Entry {
         let mut lists = self.lock();
         let id = session.id;
-        let (end, ended) = watch::channel(lists.farewell.clone());
+        let (end, ended) = watch::channel(self.farewell.borrow().clone());
         lists.sessions.insert(id, Live { session, end });
         self.count.send_replace(lists.sessions.len());
         Entry { registry: self.clone(), id, ended }
@@ -101,11 +101,11 @@ impl Registry {
         self.lock().starting_total
     }
 
-    /// Ends every session with a sentence for its person.
+    /// Ends every connection with a sentence for its person.
     pub fn end_all(&self, sentence: &str) {
-        let mut lists = self.lock();
+        let lists = self.lock();
         let sentence: Arc<str> = sentence.into();
-        lists.farewell = Some(Arc::clone(&sentence));
+        self.farewell.send_replace(Some(Arc::clone(&sentence)));
         for live in lists.sessions.values() {
             live.end.send_replace(Some(Arc::clone(&sentence)));
         }
@@ -129,6 +129,14 @@ fn network(source: IpAddr) -> IpAddr {
 pub struct Starting {
     registry: Registry,
     source: IpAddr,
+    ended: watch::Receiver<Option<Arc<str>>>,
+}
+
+impl Starting {
+    /// Waits until somebody ends the connection; the sentence says why.
+    pub async fn ended(&mut self) -> Arc<str> {
+        sentence(&mut self.ended).await
+    }
 }
 
 impl Drop for Starting {
@@ -154,9 +162,13 @@ pub struct Entry {
 impl Entry {
     /// Waits until somebody ends this session; the sentence is for its person.
     pub async fn ended(&mut self) -> Arc<str> {
-        let said = self.ended.wait_for(Option::is_some).await;
-        said.ok().and_then(|s| s.clone()).unwrap_or_else(|| "the session was ended".into())
+        sentence(&mut self.ended).await
     }
+}
+
+async fn sentence(ended: &mut watch::Receiver<Option<Arc<str>>>) -> Arc<str> {
+    let said = ended.wait_for(Option::is_some).await;
+    said.ok().and_then(|s| s.clone()).unwrap_or_else(|| "the session was ended".into())
 }
 
 impl Drop for Entry {
@@ -191,8 +203,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sessions_hear_the_farewell_even_if_they_come_late() {
+    async fn everybody_hears_the_farewell_even_who_comes_late() {
         let registry = Registry::default();
+        let mut starting = registry.start("192.0.2.1".parse().unwrap(), 1, 1).unwrap();
         let session = |id| Session {
             id,
             since: Timestamp::UNIX_EPOCH,
@@ -205,6 +218,7 @@ mod tests {
         registry.end_all("bye");
         let mut late = registry.enter(session(registry.number()));
         assert_eq!((&*first.ended().await, &*late.ended().await), ("bye", "bye"));
+        assert_eq!(&*starting.ended().await, "bye");
         assert_eq!(registry.sessions().len(), 2);
         drop((first, late));
         assert_eq!(*registry.count().borrow(), 0);

@@ -45,7 +45,7 @@ pub(super) async fn serve(
     shared: &Shared,
     stream: TcpStream,
     peer: SocketAddr,
-    starting: Starting,
+    mut starting: Starting,
 ) {
     let id = shared.registry.number();
     let grace = shared.config.borrow().ssh.login_grace;
@@ -57,8 +57,12 @@ pub(super) async fn serve(
     };
     let Ok(mut connection) = Connection::new(Socket::tcp(stream), params) else { return };
     let source = peer.ip().to_canonical();
-    let authenticating = authenticate(shared, &mut connection, source);
-    let authenticated = match timeout(grace, authenticating).await {
+    let authenticated = tokio::select! {
+        biased;
+        sentence = starting.ended() => return connection.close(Reason::ByApplication, &sentence).await,
+        authenticated = timeout(grace, authenticate(shared, &mut connection, source)) => authenticated,
+    };
+    let authenticated = match authenticated {
         Ok(Ok(authenticated)) => authenticated,
         Ok(Err(error)) => return refuse(connection, id, peer, &error).await,
         Err(_) => {
