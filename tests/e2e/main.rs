@@ -15,6 +15,6 @@
 mod access;
 mod fault;
 mod harness;
-
-
+mod operation;
+mod route;
 mod smoke;

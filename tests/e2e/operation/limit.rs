@@ -1,0 +1,103 @@
+//! Connections that do not log in are few, and do not stay.
+
+use std::fs;
+
+use crate::harness::{Sentinel, config, set, world};
+
+/// A first packet as a client sends it: KEXINIT, offering what everybody speaks.
+fn kexinit() -> Vec<u8> {
+    let lists = [
+        "curve25519-sha256",
+        "ssh-ed25519",
+        "aes128-ctr",
+        "aes128-ctr",
+        "hmac-sha2-256",
+        "hmac-sha2-256",
+        "none",
+        "none",
+        "",
+        "",
+    ];
+    let mut payload = vec![20];
+    payload.extend([7; 16]);
+    for list in lists {
+        payload.extend(u32::try_from(list.len()).unwrap().to_be_bytes());
+        payload.extend(list.bytes());
+    }
+    payload.extend([0; 5]);
+    let padding = 4 + (8 - (payload.len() + 5 + 4) % 8) % 8;
+    let length = u32::try_from(payload.len() + 1 + padding).unwrap();
+    let mut packet = length.to_be_bytes().to_vec();
+    packet.push(u8::try_from(padding).unwrap());
+    packet.extend(payload);
+    packet.extend(vec![0; padding]);
+    packet
+}
+
+#[test]
+fn whoever_stops_before_the_login_is_sent_away() {
+    let dir = &world().dir;
+    let text = set(&config(dir, 2271, ""), "ssh", "login_grace", "\"2s\"");
+    let sentinel = Sentinel::start(dir, "grace", &text);
+    let mut hello = b"SSH-2.0-slow\r\n".to_vec();
+    fs::write(dir.join("hello-ident"), &hello).unwrap();
+    hello.extend(kexinit());
+    fs::write(dir.join("hello-kexinit"), &hello).unwrap();
+    fs::write(dir.join("hello-nothing"), "").unwrap();
+    fs::write(dir.join("hello-half"), "SSH-2.0-sl").unwrap();
+    let run = world().client(
+        "for stage in nothing half ident kexinit; do {\n\
+           exec 3<>/dev/tcp/$DOOR/2271; t=${EPOCHREALTIME/.}; cat $DIR/hello-$stage >&3\n\
+           timeout 15 cat <&3 >got-$stage; s=$?; echo \"$stage $s $(( (${EPOCHREALTIME/.} - t) / 1000 ))\" >end-$stage\n\
+         } & done; wait; cat end-*; grep -c curve25519-sha256 -a got-kexinit; grep -ac SSH-2.0 got-nothing",
+    );
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert_eq!(lines.len(), 6, "{run:?}");
+    for line in &lines[..4] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let took: u32 = words[2].parse().unwrap();
+        assert_eq!(words[1], "0", "closed by the sentinel: {line}");
+        assert!((1900..10_000).contains(&took), "{line}");
+    }
+    assert_eq!(lines[4..], ["1", "1"], "the sentinel had answered: {run:?}");
+    sentinel.wait("all four are told", || {
+        sentinel.log_text().matches("login grace time is over").count() == 4
+    });
+    // Sessions are not bound by it.
+    let run =
+        world().client("ssh -F $CFG -p 2271 -i $DIR/alice -l alice $DOOR 'sleep 3; echo slept'");
+    assert_eq!(run.stdout, "slept\n", "{run:?}");
+}
+
+#[test]
+fn one_source_that_does_not_log_in_leaves_room_for_others() {
+    let dir = &world().dir;
+    let text = set(&config(dir, 2272, ""), "ssh", "max_startups_per_source", "3");
+    let sentinel = Sentinel::start(dir, "caps", &text);
+    sentinel.wait_until_listed(&["alice"]);
+    let run = world().client(
+        "for fd in 3 4 5; do eval \"exec $fd<>/dev/tcp/$DOOR/2272\"; read -r -u $fd ident; echo \"${ident%% *}\"; done\n\
+         exec 6<>/dev/tcp/$DOOR/2272; timeout 10 cat <&6 >fourth; echo \"fourth $? $(wc -c <fourth)\"\n\
+         ssh -F $CFG -p 2272 -i $DIR/alice -l alice $DOOR true 2>/dev/null; echo \"ssh $?\"\n\
+         ssh -b 192.0.2.14 -F $CFG -p 2272 -i $DIR/alice -l alice $DOOR 'echo other'\n\
+         exec 3>&-; i=0\n\
+         until ssh -F $CFG -p 2272 -i $DIR/alice -l alice $DOOR 'echo room again' 2>/dev/null; do\n\
+           i=$((i + 1)); [ $i -lt 100 ] || exit 1; done",
+    );
+    let ident = "SSH-2.0-OpenSSH_9.9\n".repeat(3);
+    assert_eq!(run.stdout, format!("{ident}fourth 0 0\nssh 255\nother\nroom again\n"), "{run:?}");
+}
+
+#[test]
+fn sessions_do_not_count_against_the_cap() {
+    let dir = &world().dir;
+    let text = set(&config(dir, 2273, ""), "ssh", "max_startups_per_source", "1");
+    let sentinel = Sentinel::start(dir, "one-each", &text);
+    sentinel.wait_until_listed(&["alice"]);
+    let run = world().client(
+        "go() { ssh -F $CFG -p 2273 -i $DIR/alice -l alice $DOOR \"$@\"; }\n\
+         for i in 1 2 3; do mkfifo in$i; go 'echo in; cat' <in$i >out$i & eval \"exec 1$i>in$i\"; until [ -s out$i ]; do :; done; done\n\
+         cat out1 out2 out3; go 'echo fourth'; exec 11>&- 12>&- 13>&-; wait",
+    );
+    assert_eq!(run.stdout, "in\nin\nin\nfourth\n", "{run:?}");
+}
