@@ -37,8 +37,8 @@ struct Grid;
 
 impl Grid {
     fn make(keys: &BTreeMap<&str, String>) -> Self {
+        Self::remove();
         let grid = Self;
-        grid.remove();
         std::thread::scope(|scope| {
             for half in 0..2 {
                 scope.spawn(move || {
@@ -55,7 +55,7 @@ impl Grid {
         grid
     }
 
-    fn remove(&self) {
+    fn remove() {
         let names: Vec<String> = (0..MADE).map(name).collect();
         for half in 0..2 {
             let mine: Vec<&str> = names.iter().skip(half).step_by(2).map(String::as_str).collect();
@@ -66,7 +66,7 @@ impl Grid {
 
 impl Drop for Grid {
     fn drop(&mut self) {
-        self.remove();
+        Self::remove();
     }
 }
 
@@ -92,7 +92,8 @@ fn five_people_reach_their_own_of_twenty_containers_and_nothing_else() {
     assert_eq!(expected.len(), 100);
     assert_eq!(expected.values().filter(|granted| **granted).count(), 18 + 4 + 4);
 
-    let pairs: String = expected.keys().map(|(p, c)| format!("{p} {c}\n")).collect();
+    let pairs: Vec<String> = expected.keys().map(|(p, c)| format!("{p} {c}\n")).collect();
+    let pairs = pairs.concat();
     let run = world().client(&format!(
         "xargs -P {AT_ONCE} -n 2 bash -c '\
            out=$(ssh -F $CFG -i $DIR/$0 -l $1 $DOOR true 2>&1); echo \"$0 $1 $? $out\"' <<'END'\n{pairs}END"

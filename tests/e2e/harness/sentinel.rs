@@ -101,7 +101,7 @@ impl Sentinel {
             Some(rest.split_whitespace().next()?.trim_matches('"').to_owned())
         };
         let log = self.log_text();
-        let logins = log.lines().filter(|l| l.contains(" login ") || l.contains(": login session"));
+        let logins = log.lines().filter(|l| l.contains(": login session="));
         let last = logins.filter(|l| field(l, "login").as_deref() == Some(login)).last();
         let session = field(last.expect("no such login"), "session").unwrap();
         let connected = log.lines().filter(|l| l.contains("connected session="));

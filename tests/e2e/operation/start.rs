@@ -1,6 +1,6 @@
 //! What can be wrong at the start is told before anything is served.
 
-use std::{fs, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use super::{fresh, log_in};
 use crate::harness::{Run, Sentinel, config, set, world};
@@ -80,12 +80,8 @@ fn host_keys_are_made_once_and_never_replaced() {
         assert!(!key.exists(), "{name} was replaced");
         fs::rename(&away, &key).unwrap();
     }
-    let (status, stderr) = {
-        let mut mode = fs::metadata(keys.join("ca")).unwrap().permissions();
-        std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o644);
-        fs::set_permissions(keys.join("ca"), mode).unwrap();
-        fails("keys", &text)
-    };
+    fs::set_permissions(keys.join("ca"), fs::Permissions::from_mode(0o644)).unwrap();
+    let (status, stderr) = fails("keys", &text);
     assert!(status == Some(1) && stderr.contains("chmod 600"), "{stderr}");
 }
 

@@ -28,8 +28,8 @@ fn live_sessions_go_on_until_the_drain_is_over_and_are_told() {
     sentinel
         .wait("two sessions", || sentinel.log_text().matches("connected session=").count() == 2);
 
-    sentinel.signal("TERM");
     let began = Instant::now();
+    sentinel.signal("TERM");
     sentinel.wait_log("waiting for sessions to end");
     let new = world().client("ssh -F $CFG -p 2241 -i $DIR/alice -l alice $DOOR true");
     assert!(new.status == 255 && new.stderr.contains("Connection refused"), "{new:?}");
