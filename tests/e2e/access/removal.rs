@@ -57,6 +57,8 @@ fn a_key_added_inside_opens_that_container_until_it_is_removed_there() {
         assert_refused(&log_in("phone", login, "id -un"));
     }
     let file = "/home/dora/.ssh/authorized_keys";
+    // Read a moment before: what was remembered then must not last.
+    assert_prints(&attempt(), "dora\n");
     let script = format!("sed -i /phone@laptop/d {file}");
     lab().incus("b1", &["exec", "team-container", "-T", "--", "sh", "-ec", &script]);
     let took = until_refused(Instant::now(), attempt);
