@@ -14,8 +14,11 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
-use tokio::sync::watch;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 pub use self::error::ReachError;
 pub use self::route::Way;
@@ -44,6 +47,10 @@ const CONNECT: Duration = Duration::from_secs(4);
 
 /// How long one way may take from nothing to a login.
 const ATTEMPT: Duration = Duration::from_secs(8);
+
+/// How long a way may take before the next one is tried beside it. A login through a link takes a
+/// tenth of that.
+const HEAD_START: Duration = Duration::from_secs(1);
 
 /// Where sshd listens in a container.
 const SSH_PORT: u16 = 22;
@@ -97,19 +104,30 @@ impl Reach {
             return Err(ReachError::NotRunning(name.clone(), container.status));
         }
         let key = (container.backend.clone(), name.clone());
-        let mut failures = Vec::new();
-        for way in plan(&backend, &container, self.remembered(&key)) {
-            let attempt = self.attempt(way, &backend, &container, login);
-            match tokio::time::timeout(ATTEMPT, attempt).await {
-                Ok(Ok(connection)) => {
+        let mut ways = plan(&backend, &container, self.remembered(&key)).into_iter().peekable();
+        let (mut attempts, mut failures) = (FuturesUnordered::new(), Vec::new());
+        loop {
+            // Each round starts one more way: the first at once, the next when one has failed or
+            // takes long.
+            if let Some(way) = ways.next() {
+                let attempt = self.attempt(way, &backend, &container, login);
+                attempts.push(timeout(ATTEMPT, attempt).map(move |outcome| (way, outcome)));
+            }
+            let finished = tokio::select! {
+                Some(finished) = attempts.next() => Some(finished),
+                () = sleep(HEAD_START), if ways.peek().is_some() => None,
+                else => return Err(self.explain(&container, failures)),
+            };
+            match finished {
+                Some((way, Ok(Ok(connection)))) => {
                     self.remember(key, way);
                     return Ok((connection, way));
                 }
-                Ok(Err(failure)) => failures.push((way, failure)),
-                Err(_) => failures.push((way, Failure::Io(io::ErrorKind::TimedOut.into()))),
+                Some((way, Ok(Err(failure)))) => failures.push((way, failure)),
+                Some((way, Err(_))) => failures.push((way, timed_out())),
+                None => {}
             }
         }
-        Err(self.explain(&container, failures))
     }
 
     /// Opens a TCP port of `container`, for people who jump through the console.
@@ -125,10 +143,10 @@ impl Reach {
                 Way::Link => self.through_link(&backend, container, port).boxed(),
                 Way::Exec => continue,
             };
-            match tokio::time::timeout(ATTEMPT, opened).await {
+            match timeout(ATTEMPT, opened).await {
                 Ok(Ok(socket)) => return Ok(Box::new(socket)),
                 Ok(Err(failure)) => last = Some((way, failure)),
-                Err(_) => last = Some((way, Failure::Io(io::ErrorKind::TimedOut.into()))),
+                Err(_) => last = Some((way, timed_out())),
             }
         }
         Err(self.explain(container, last.into_iter().collect()))
@@ -251,6 +269,10 @@ enum Failure {
     Login(LoginError),
 }
 
+fn timed_out() -> Failure {
+    Failure::Io(io::ErrorKind::TimedOut.into())
+}
+
 fn address(container: &Container) -> Result<String, Failure> {
     container.addresses.first().map(ToString::to_string).ok_or(Failure::NoAddress)
 }
@@ -319,7 +341,7 @@ impl Dial for Tunnels {
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let done = tokio::time::timeout(limit, work).await;
+    let done = timeout(limit, work).await;
     done.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
@@ -338,11 +360,11 @@ pub async fn log_in_to_route(
         let socket = Socket::connect(&route.address, CONNECT).await?;
         log_in(socket, login).await.map_err(Failure::Login)
     };
-    let outcome = tokio::time::timeout(ATTEMPT, attempt).await;
+    let outcome = timeout(ATTEMPT, attempt).await;
     let failed = match outcome {
         Ok(Ok(connection)) => return Ok(connection),
         Ok(Err(failure)) => failure,
-        Err(_) => Failure::Io(io::ErrorKind::TimedOut.into()),
+        Err(_) => timed_out(),
     };
     let name = route.login.to_string();
     Err(match failed {
