@@ -103,6 +103,15 @@ impl Mac {
     }
 }
 
+/// Cipher and MAC of one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suite {
+    /// The cipher.
+    pub cipher: Cipher,
+    /// The MAC, where the cipher needs one.
+    pub mac: Option<Mac>,
+}
+
 /// What both directions know about the shape of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {

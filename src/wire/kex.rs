@@ -13,10 +13,9 @@ use aws_lc_rs::{
 use zeroize::Zeroizing;
 
 use super::{
-    cipher::{Material, Opening, Sealing},
+    cipher::{Mac, Material, Opening, Sealing, Suite},
     codec::Write,
     error::Error,
-    negotiate::Suite,
 };
 
 /// A key exchange method.
@@ -248,7 +247,7 @@ impl Keys {
             Direction::Down => *b"BDF",
         };
         let (key, iv) = suite.cipher.key_and_iv_len();
-        let mac = suite.mac.map_or(0, super::cipher::Mac::key_len);
+        let mac = suite.mac.map_or(0, Mac::key_len);
         let lens = [iv, key, mac];
         [0, 1, 2].map(|i| self.derive(letters[i], lens[i]))
     }

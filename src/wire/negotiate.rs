@@ -3,7 +3,7 @@
 use aws_lc_rs::rand;
 
 use super::{
-    cipher::{Cipher, Mac},
+    cipher::{Cipher, Mac, Suite},
     codec::{Reader, Write},
     error::Error,
     kex::KexAlgorithm,
@@ -151,15 +151,6 @@ impl<'a> KexInit<'a> {
     pub fn wants_ext_info(&self) -> bool {
         self.list(0).any(|name| name == EXT_INFO_C)
     }
-}
-
-/// Cipher and MAC of one direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Suite {
-    /// The cipher.
-    pub cipher: Cipher,
-    /// The MAC, where the cipher needs one.
-    pub mac: Option<Mac>,
 }
 
 /// What two KEXINITs agree on.
