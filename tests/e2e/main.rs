@@ -17,4 +17,6 @@ mod fault;
 mod harness;
 mod operation;
 mod route;
+mod session;
 mod smoke;
+mod terminal;

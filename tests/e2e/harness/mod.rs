@@ -242,9 +242,15 @@ impl World {
 
     /// Asserts that a script does the same through the door as directly, and that it is this.
     pub fn same(&self, script: &str, stdout: &str, status: i32) {
+        let run = self.alike(script);
+        assert_eq!((run.stdout.as_str(), run.status), (stdout, status), "{script}: {run:?}");
+    }
+
+    /// Asserts that a script does the same through the door as directly, and returns what.
+    pub fn alike(&self, script: &str) -> Run {
         let [through, direct] = self.both(script);
-        assert_eq!((direct.stdout.as_str(), direct.status), (stdout, status), "direct: {direct:?}");
-        assert_eq!(through, direct, "through the door it differs");
+        assert_eq!(through, direct, "through the door (left) it differs: {script}");
+        direct
     }
 
     fn write_client_config(&self) {

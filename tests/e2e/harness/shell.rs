@@ -30,7 +30,8 @@ pub struct Run {
 pub fn shell(host: &str, script: &str, dir: &Path, config: &Path) -> Run {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let tmp = dir.join(format!("tmp-{}-{number}", std::process::id()));
+    // Not in `dir`: the paths of sockets are short.
+    let tmp = std::env::temp_dir().join(format!("e2e-{}-{number}", std::process::id()));
     fs::create_dir_all(&tmp).unwrap();
     let mut child = Command::new("nsenter")
         .arg(format!("--net={}", lab().netns(host)))
