@@ -20,3 +20,4 @@ mod route;
 mod session;
 mod smoke;
 mod terminal;
+mod transfer;

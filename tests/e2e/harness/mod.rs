@@ -3,6 +3,7 @@
 mod guest;
 mod sentinel;
 mod shell;
+mod twins;
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +17,7 @@ pub use self::{
     guest::{Guest, label, labelled, quiet_delete},
     sentinel::Sentinel,
     shell::{Run, shell},
+    twins::{TWINS, twins},
 };
 
 /// The lab's hosts, by the names that `tests/lab/lab` gives them.

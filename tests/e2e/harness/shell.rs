@@ -59,6 +59,7 @@ pub fn shell(host: &str, script: &str, dir: &Path, config: &Path) -> Run {
                 let group = format!("-{}", child.id());
                 let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
                 let _ = child.wait();
+                let _ = fs::remove_dir_all(&tmp);
                 panic!("still runs after {LIMIT:?} on {host}: {script}");
             }
             None => thread::sleep(Duration::from_millis(5)),
