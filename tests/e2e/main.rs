@@ -14,6 +14,8 @@
 
 mod access;
 mod fault;
+mod channel;
+mod forward;
 mod harness;
 mod operation;
 mod route;
