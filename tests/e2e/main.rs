@@ -19,6 +19,7 @@ mod forward;
 mod harness;
 mod operation;
 mod route;
+mod jump;
 mod session;
 mod smoke;
 mod terminal;
