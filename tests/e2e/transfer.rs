@@ -122,5 +122,5 @@ fn bulk_survives_a_key_exchange_every_megabyte() {
 #[test]
 fn bulk_survives_key_exchanges_of_both_ends_at_once() {
     twins();
-    there_and_back("100M", "-o RekeyLimit=1M -l twin1");
+    there_and_back("10M", "-o RekeyLimit=64K -l twin1");
 }

@@ -5,7 +5,7 @@ use std::{fs, sync::OnceLock};
 use super::{lab, lab_command, world};
 
 /// Two containers of alice with the same address, on either backend, whose sshd starts a key
-/// exchange every megabyte.
+/// exchange every 64 KiB.
 pub const TWINS: [(&str, &str); 2] = [("twin1", "b1"), ("twin2", "b2")];
 
 /// The address of the twins; they are made by the first test that asks.
@@ -22,7 +22,7 @@ pub fn twins() -> &'static str {
                 let device = format!("eth0,ipv4.address={address}");
                 lab().incus(backend, &["init", "-q", "debian", &instance, "-d", &device]);
                 let file = world.dir.join("rekey.conf");
-                fs::write(&file, "RekeyLimit 1M\n").unwrap();
+                fs::write(&file, "RekeyLimit 64K\n").unwrap();
                 let there = format!("{instance}/etc/ssh/sshd_config.d/30-rekey.conf");
                 let push = ["file", "push", "-q", file.to_str().unwrap(), &there];
                 lab().incus(backend, &push);
