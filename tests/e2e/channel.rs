@@ -1,6 +1,6 @@
 //! What else shares a connection: agent, X11, many sessions; and what keeps it alive.
 
-use crate::harness::world;
+use crate::harness::{Guest, world};
 
 #[test]
 fn the_agent_serves_several_users_at_once() {
@@ -71,6 +71,27 @@ fn twenty_sessions_share_a_connection() {
         ssh -F $CFG -S $TMP/m -O exit box 2>/dev/null";
     let statuses: Vec<String> = (0..20).map(|n| format!("{n}\n")).collect();
     world().same(script, &statuses.concat(), 0);
+}
+
+#[test]
+fn twenty_sessions_run_at_the_same_moment() {
+    let guest = Guest::new(&world().sentinel, "b1", "many", "carol");
+    guest.root("echo MaxSessions 30 >/etc/ssh/sshd_config.d/20-many.conf; systemctl reload ssh");
+    // Each says that it is there, and ends only once all twenty are.
+    let script = r"
+        go() { ssh -F $CFG -S $TMP/m -l many carol $@; }
+        until ssh -F $CFG -l many carol 'sudo sshd -T | grep -q ^maxsessions.30'; do sleep 0.1; done
+        go -fNM >/dev/null
+        go mkdir -p there
+        for n in {0..19}; do
+            go 'touch there/'$n'; until [ $(ls there | wc -l) = 20 ]; do sleep 0.1; done; exit '$n &
+            pids+=$!' '
+        done
+        for pid in $pids; do wait $pid; echo $?; done
+        go -O exit 2>/dev/null";
+    let statuses: Vec<String> = (0..20).map(|n| format!("{n}\n")).collect();
+    let run = world().client(script);
+    assert_eq!((run.stdout, run.status), (statuses.concat(), 0), "{}", run.stderr);
 }
 
 #[test]

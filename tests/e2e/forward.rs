@@ -40,12 +40,12 @@ fn a_server_on_the_containers_loopback_is_reached() {
     let server = listening(9101);
     same(
         &format!(
-            r#"open -L 8101:localhost:9101 -L 8102:127.0.0.1:9101
+            r"open -L 8101:localhost:9101 -L 8102:127.0.0.1:9101
             serve TCP-LISTEN:9101,bind=127.0.0.1,reuseaddr 'hostname; cat' '{server}'
             echo one | nc -N 127.0.0.1 8101
             echo two | nc -N 127.0.0.1 8102
             echo three | ssh -F $CFG -W localhost:9101 box
-            close"#
+            close"
         ),
         "alice-container\none\nalice-container\ntwo\nalice-container\nthree\n",
     );
@@ -96,11 +96,11 @@ fn socks_reaches_what_the_container_reaches() {
     let server = listening(9105);
     same(
         &format!(
-            r#"open -D 8105
+            r"open -D 8105
             serve TCP-LISTEN:9105,bind=127.0.0.1,reuseaddr 'hostname; cat' '{server}'
             echo name | nc -N -X 5 -x 127.0.0.1:8105 localhost 9105
             echo address | nc -N -X 4 -x 127.0.0.1:8105 127.0.0.1 9105
-            close"#
+            close"
         ),
         "alice-container\nname\nalice-container\naddress\n",
     );

@@ -7,19 +7,22 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::unused_self,
+    clippy::format_push_string,
+    clippy::disallowed_methods,
     missing_docs,
     unreachable_pub,
     reason = "tests"
 )]
 
 mod access;
-mod fault;
 mod channel;
+mod fault;
 mod forward;
 mod harness;
+mod jump;
 mod operation;
 mod route;
-mod jump;
 mod session;
 mod smoke;
 mod terminal;

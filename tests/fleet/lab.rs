@@ -43,8 +43,8 @@ pub(crate) fn in_lab(test: impl AsyncFnOnce(Lab)) {
     let up = Command::new(&script).arg("up").status().unwrap();
     assert!(up.success(), "the lab does not come up");
     let name = std::env::var("LAB_NAME").unwrap_or_else(|_| "lab".to_owned());
-    let text = std::fs::read(format!("/run/containarium-{name}/lab.json")).unwrap();
-    let lab = Lab(serde_json::from_slice(&text).unwrap());
+    let json = std::fs::read(format!("/run/containarium-{name}/lab.json")).unwrap();
+    let lab = Lab(serde_json::from_slice(&json).unwrap());
     let netns = File::open(format!("/run/netns/{name}-sentinel")).unwrap();
     let kind = LinkNameSpaceType::Network;
     move_into_link_name_space(netns.as_fd(), Some(kind)).unwrap();

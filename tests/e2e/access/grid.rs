@@ -16,7 +16,7 @@ const AT_ONCE: usize = 4;
 fn grants(number: usize) -> (&'static str, Vec<&'static str>) {
     let owner = PEOPLE[number % 3];
     let mut helpers = Vec::new();
-    if number % 5 == 0 {
+    if number.is_multiple_of(5) {
         helpers.push("dan");
     }
     if number % 4 == 1 && owner != "ada" {
@@ -26,7 +26,7 @@ fn grants(number: usize) -> (&'static str, Vec<&'static str>) {
 }
 
 fn backend(number: usize) -> &'static str {
-    if number % 2 == 0 { "b1" } else { "b2" }
+    if number.is_multiple_of(2) { "b1" } else { "b2" }
 }
 
 fn name(number: usize) -> String {

@@ -216,11 +216,6 @@ impl World {
         String::from_utf8_lossy(&out.stdout).trim().to_owned()
     }
 
-    /// Removes a container.
-    pub fn remove(&self, backend: &str, name: &str) {
-        lab().incus(backend, &["delete", "--force", &format!("{name}-container")]);
-    }
-
     /// The address of a container.
     pub fn address(&self, backend: &str, name: &str) -> String {
         let format = ["list", &format!("^{name}-container$"), "-c4", "-fcsv"];

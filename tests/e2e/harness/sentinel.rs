@@ -101,8 +101,8 @@ impl Sentinel {
             Some(rest.split_whitespace().next()?.trim_matches('"').to_owned())
         };
         let log = self.log_text();
-        let logins = log.lines().filter(|l| l.contains(": login session="));
-        let last = logins.filter(|l| field(l, "login").as_deref() == Some(login)).last();
+        let mut logins = log.lines().filter(|l| l.contains(": login session="));
+        let last = logins.rfind(|l| field(l, "login").as_deref() == Some(login));
         let session = field(last.expect("no such login"), "session").unwrap();
         let connected = log.lines().filter(|l| l.contains("connected session="));
         let mut mine = connected.filter(|l| field(l, "session").as_ref() == Some(&session));
