@@ -23,8 +23,8 @@ check: ## formatting, lints, documentation
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 
-bench: lab ## benchmarks, against the lab
-	cargo bench
+bench: lab ## the door beside ssh -J; writes docs/benchmarks.md, BENCH_QUICK=1 does not
+	cargo bench --bench door
 
 lab: ## bring up the test fleet (see tests/lab/README.md)
 	tests/lab/install

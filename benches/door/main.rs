@@ -1,0 +1,72 @@
+//! The door beside OpenSSH: direct to a container's sshd, through a jump host, through the door.
+//!
+//! All ways are measured in one run, in turns, on the lab's hosts, so that a machine that slows
+//! down slows all of them. `--quick` (or `BENCH_QUICK=1`) is a smoke check of under a minute, of
+//! which nothing is kept; a full run writes `docs/benchmarks.md`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    missing_docs,
+    unreachable_pub,
+    reason = "a benchmark: it reads the clock, and what fails ends it"
+)]
+
+mod flow;
+#[path = "../../tests/e2e/harness/mod.rs"]
+#[allow(dead_code, unused_imports, clippy::pedantic, reason = "it belongs to the tests")]
+mod harness;
+mod idle;
+mod login;
+mod machine;
+mod report;
+mod scene;
+
+use std::{fs, path::Path};
+
+use self::{report::Results, scene::Scene};
+
+/// How much is measured.
+pub struct Effort {
+    /// Rounds of throughput.
+    pub rounds: usize,
+    /// MiB in each direction of a flow.
+    pub mib: u64,
+    /// Logins of each kind.
+    pub logins: usize,
+    /// How many idle sessions are held, in rising order.
+    pub idle: &'static [usize],
+}
+
+const FULL: Effort = Effort { rounds: 3, mib: 1024, logins: 20, idle: &[100, 1000] };
+const QUICK: Effort = Effort { rounds: 1, mib: 64, logins: 2, idle: &[20] };
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, rest @ ..] = arguments.as_slice()
+        && command == idle::HOLD
+    {
+        return idle::hold(rest);
+    }
+    let quick = arguments.iter().any(|a| a == "--quick")
+        || std::env::var_os("BENCH_QUICK").is_some_and(|v| v != "0" && !v.is_empty());
+    let effort = if quick { QUICK } else { FULL };
+    let scene = Scene::set();
+    let idle = idle::measure(&scene, &effort);
+    let flows = flow::measure(&scene, &effort);
+    let logins = login::measure(&scene, &effort);
+    let results = Results { flows, logins, idle, machine: machine::describe(), effort };
+    let text = report::render(&results);
+    println!("{text}");
+    if quick {
+        println!("A quick run shows that it works; its figures are noise and are not kept.");
+    } else {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
+        fs::write(file, text).unwrap();
+    }
+}

@@ -1,0 +1,276 @@
+//! The results as `docs/benchmarks.md`: ratios first, then aims, then the figures behind them.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use crate::{
+    Effort,
+    flow::{CIPHERS, Direction, Flow, Key},
+    idle::Idle,
+    login::{KEX, Logins},
+    scene::Way,
+};
+
+/// Everything a run has found out.
+pub struct Results {
+    pub flows: BTreeMap<Key, Vec<Flow>>,
+    pub logins: Logins,
+    pub idle: Vec<Idle>,
+    pub machine: String,
+    pub effort: Effort,
+}
+
+const HEAD: &str = "\
+# Benchmarks
+
+Written by `make bench`; a run replaces it. All ways lead from the same client to the same sshd in \
+the same container on a backend, and take turns within one run.
+
+| way | what it is |
+|---|---|
+| direct | one TCP connection, which the sentinel's kernel forwards: the same hops as all others |
+| -J | `ssh -J` through OpenSSH's sshd on the sentinel's host, which connects to the container |
+| door | the sentinel, which connects to the container (`routed = true`) |
+| -J twice | `ssh -J` through the sentinel's host and the backend's sshd |
+| door by link | the sentinel, which goes through the backend's sshd (the default) |
+
+**How to read.** Compare ratios; absolute figures depend on the machine. Everything, both ends \
+included, runs on this one machine: where it has few cores, throughput is what client, server and \
+what is between them share, so a `-J` that costs the client a second cipher is slow for that, too. \
+The client uses the named cipher on every leg of its own; the door's leg to the container is always \
+aes128-gcm. CPU is that of the sentinel, or of the jump host's sshd on the same host, \
+logins included; what the backend's sshd and the clients spend is in no column. Differences of a \
+few per cent are noise: see the ranges.
+
+";
+
+const METHOD: &str = "\
+## How it is measured
+
+A flow is `head -c` of `/dev/zero` into `/dev/null` in one session, timed from the moment the \
+remote command runs to the end of the session. Rates are 10^6 bytes a second, \
+and the median of all rounds; for *both* they count the bytes of both directions. CPU is user and \
+system time of all threads or processes per 2^30 bytes. A login is \
+`ssh HOST true` as a new process, with the same key on all ways and no connection shared. The \
+default key exchange is the one that client and server agree on: it can be another one on the \
+way through the door. Idle sessions are authenticated connections with an open session channel, \
+held by one client; memory is `VmRSS` of a sentinel that was started for this. The sentinels have \
+their defaults, but for `max_startups` and `max_startups_per_source`.
+
+Not measured yet: logins behind a proxy that adds delay, 1,000 logins at 50 a second, and the \
+sentinel's own work for 200 logins a second.
+";
+
+/// The whole text.
+pub fn render(results: &Results) -> String {
+    let mut out = HEAD.to_owned();
+    let effort = &results.effort;
+    writeln!(out, "{}", results.machine).unwrap();
+    writeln!(
+        out,
+        "- {} rounds of {} MiB in each direction, {} logins of each kind\n",
+        effort.rounds, effort.mib, effort.logins
+    )
+    .unwrap();
+    out += &results.ratios();
+    out += &results.aims();
+    out += &results.rates();
+    out += &results.cpu();
+    out += &results.login_times();
+    out += &results.memory();
+    out + METHOD
+}
+
+impl Results {
+    fn rate(&self, cipher: &'static str, direction: Direction, way: Way) -> f64 {
+        median(self.flows[&(cipher, direction, way)].iter().map(|f| f.rate))
+    }
+
+    fn cpu_of(&self, cipher: &'static str, direction: Direction, way: Way) -> f64 {
+        median(self.flows[&(cipher, direction, way)].iter().map(|f| f.cpu))
+    }
+
+    fn login(&self, kex: &'static str, way: Way) -> f64 {
+        median(self.logins[&(kex, way)].iter().copied())
+    }
+
+    fn ratios(&self) -> String {
+        let mut out = table(
+            "Ratios",
+            &[
+                "",
+                "door / direct",
+                "door / -J",
+                "link / -J twice",
+                "CPU door / -J",
+                "CPU link / -J twice",
+            ],
+        );
+        for (cipher, direction) in kinds() {
+            let rate = |way| self.rate(cipher, direction, way);
+            let cpu = |way| self.cpu_of(cipher, direction, way);
+            let cells = [
+                rate(Way::Door) / rate(Way::Direct),
+                rate(Way::Door) / rate(Way::Jump),
+                rate(Way::Link) / rate(Way::JumpTwice),
+                cpu(Way::Door) / cpu(Way::Jump),
+                cpu(Way::Link) / cpu(Way::JumpTwice),
+            ];
+            let name = format!("throughput {} {}", short(cipher), direction.title());
+            row(&mut out, &name, cells.map(|r| format!("{r:.2}")));
+        }
+        for (kex, _) in KEX {
+            let time = |way| self.login(kex, way);
+            let cells =
+                [(Way::Door, Way::Direct), (Way::Door, Way::Jump), (Way::Link, Way::JumpTwice)]
+                    .map(|(way, peer)| format!("{:.2}", time(way) / time(peer)));
+            row(
+                &mut out,
+                &format!("time of a login, {kex}"),
+                cells.into_iter().chain(["–", "–"].map(str::to_owned)),
+            );
+        }
+        out + "\nThroughput is better above 1, CPU and time below.\n\n"
+    }
+
+    fn aims(&self) -> String {
+        let mut out = table("Aims", &["aim", "found", ""]);
+        for (cipher, direction) in kinds() {
+            let rate = |way| self.rate(cipher, direction, way);
+            let what = format!("{} {}", short(cipher), direction.title());
+            let by_jump = rate(Way::Door) / rate(Way::Jump);
+            aim(&mut out, &format!("{what}: at least 1.5 × -J"), by_jump, AtLeast(1.5));
+            let by_direct = rate(Way::Door) / rate(Way::Direct);
+            aim(&mut out, &format!("{what}: at least 0.85 × direct"), by_direct, AtLeast(0.85));
+            let most = if cipher == CIPHERS[0] { 0.85 } else { 0.65 };
+            let cpu = self.cpu_of(cipher, direction, Way::Door)
+                / self.cpu_of(cipher, direction, Way::Jump);
+            aim(&mut out, &format!("{what}: CPU at most {most} × -J"), cpu, AtMost(most));
+        }
+        let (kex, _) = KEX[0];
+        let login = self.login(kex, Way::Door) / self.login(kex, Way::Direct);
+        aim(&mut out, "login: at most 1.15 × direct", login, AtMost(1.15));
+        let idle = &self.idle[0];
+        aim(&mut out, "KiB per idle session: at most 8", idle.per_session(), AtMost(8.0));
+        aim(&mut out, "MiB of an idle process: under 16", idle.empty / 1024.0, AtMost(16.0));
+        out + "\n"
+    }
+
+    fn rates(&self) -> String {
+        let titles = Way::ALL.map(Way::title);
+        let mut out = table("Throughput, MB/s: median (range)", &[&[""][..], &titles].concat());
+        for (cipher, direction) in kinds() {
+            let cells = Way::ALL
+                .map(|way| spread(self.flows[&(cipher, direction, way)].iter().map(|f| f.rate), 0));
+            row(&mut out, &format!("{} {}", short(cipher), direction.title()), cells);
+        }
+        out + "\n"
+    }
+
+    fn cpu(&self) -> String {
+        let titles = Way::ALL[1..].iter().map(|way| way.title());
+        let titles: Vec<_> = std::iter::once("").chain(titles).collect();
+        let mut out = table("CPU between client and container, s/GiB: median (range)", &titles);
+        for (cipher, direction) in kinds() {
+            let cells = Way::ALL[1..]
+                .iter()
+                .map(|way| spread(self.flows[&(cipher, direction, *way)].iter().map(|f| f.cpu), 2));
+            row(&mut out, &format!("{} {}", short(cipher), direction.title()), cells);
+        }
+        out + "\n"
+    }
+
+    fn login_times(&self) -> String {
+        let titles = Way::ALL.map(Way::title);
+        let mut out = table("Login, ms: median / p95", &[&["key exchange"][..], &titles].concat());
+        for (kex, _) in KEX {
+            let cells = Way::ALL.map(|way| {
+                let times = &self.logins[&(kex, way)];
+                format!("{:.0} / {:.0}", self.login(kex, way), percentile(times, 95))
+            });
+            row(&mut out, kex, cells);
+        }
+        out + "\n"
+    }
+
+    fn memory(&self) -> String {
+        let mut out = table(
+            "Memory of the sentinel, MiB resident",
+            &["", "sessions", "MiB", "KiB per session"],
+        );
+        for idle in &self.idle {
+            let title = idle.way.title();
+            let mib = |kib: f64| format!("{:.1}", kib / 1024.0);
+            row(&mut out, title, ["0".to_owned(), mib(idle.empty), "–".to_owned()]);
+            for (count, kib) in &idle.held {
+                let each = (kib - idle.empty) / *count as f64;
+                row(&mut out, title, [count.to_string(), mib(*kib), format!("{each:.1}")]);
+            }
+        }
+        out + "\n"
+    }
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+use Bound::{AtLeast, AtMost};
+
+fn aim(out: &mut String, what: &str, found: f64, bound: Bound) {
+    let (met, off) = match bound {
+        AtLeast(least) => (found >= least, (least - found) / least),
+        AtMost(most) => (found <= most, (found - most) / most),
+    };
+    let verdict =
+        if met { "met".to_owned() } else { format!("**missed by {:.0} %**", off * 100.0) };
+    row(out, what, [format!("{found:.2}"), verdict]);
+}
+
+fn kinds() -> impl Iterator<Item = (&'static str, Direction)> {
+    CIPHERS.into_iter().flat_map(|c| Direction::ALL.into_iter().map(move |d| (c, d)))
+}
+
+fn short(cipher: &str) -> &str {
+    cipher.split(['@']).next().unwrap_or(cipher)
+}
+
+fn table(title: &str, columns: &[&str]) -> String {
+    let rule = "---|".repeat(columns.len());
+    format!("## {title}\n\n| {} |\n|{rule}\n", columns.join(" | "))
+}
+
+fn row(out: &mut String, name: &str, cells: impl IntoIterator<Item = String>) {
+    let cells: Vec<String> = cells.into_iter().collect();
+    writeln!(out, "| {name} | {} |", cells.join(" | ")).unwrap();
+}
+
+fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let values = sorted(values);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 0 {
+        f64::midpoint(values[middle - 1], values[middle])
+    } else {
+        values[middle]
+    }
+}
+
+/// The smallest value that `percent` of all do not exceed.
+fn percentile(values: &[f64], percent: usize) -> f64 {
+    let values = sorted(values.iter().copied());
+    values[(values.len() * percent).div_ceil(100).max(1) - 1]
+}
+
+fn spread(values: impl IntoIterator<Item = f64>, digits: usize) -> String {
+    let values = sorted(values);
+    let (least, most) = (values[0], values[values.len() - 1]);
+    let middle = median(values);
+    format!("{middle:.digits$} ({least:.digits$}–{most:.digits$})")
+}
