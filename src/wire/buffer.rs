@@ -3,8 +3,10 @@
 
 use std::cell::RefCell;
 
-/// Size of a pooled storage block, in bytes. Larger reads were measured to gain nothing.
-const BLOCK: usize = 128 * 1024;
+/// Size of a pooled storage block, in bytes: room for full output
+/// ([`OUTPUT_MARK`](super::transport::OUTPUT_MARK)) and two of OpenSSH's largest packets, so that a
+/// bulk transfer stays in pooled blocks.
+const BLOCK: usize = 256 * 1024;
 
 /// Blocks kept per thread; more are returned to the allocator.
 const POOL: usize = 16;

@@ -34,8 +34,9 @@ use super::{
 };
 use crate::model::{key::PublicKey, text};
 
-/// Output above which no more application packets should be sent, in bytes.
-pub const OUTPUT_MARK: usize = 64 * 1024;
+/// Output above which no more application packets should be sent, in bytes: more than what one
+/// read brings on average, so that it leaves in one write.
+pub const OUTPUT_MARK: usize = 160 * 1024;
 
 /// Output above which nothing more is read: only the transport's own answers (PONG,
 /// UNIMPLEMENTED) can bring it there, and a peer that takes none of them gets no more.
