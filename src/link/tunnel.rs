@@ -336,7 +336,9 @@ impl AsyncWrite for Tunnel {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.drain(cx)?;
+        if !this.can_write() {
+            this.drain(cx)?;
+        }
         if !this.can_write() && !this.closed {
             this.poll_unblock(cx)?;
         }
@@ -354,7 +356,11 @@ impl AsyncWrite for Tunnel {
         head.put_uint32(len);
         this.connection.transport.send(&[&head, &buf[..n]]).map_err(to_io)?;
         this.send_window -= len;
-        this.drain(cx)?;
+        // A caller with more to write comes again: packets that leave together cost one system
+        // call, and not one for each.
+        if n == buf.len() {
+            this.drain(cx)?;
+        }
         Poll::Ready(Ok(n))
     }
 
