@@ -136,7 +136,7 @@ async fn serve_authenticated(
         sentence = entry.ended() => Err(sentence),
         ended = pipe.run() => Ok(ended),
     };
-    finish(pipe, ended, (id, &ident)).await;
+    Box::pin(finish(pipe, ended, (id, &ident))).await;
 }
 
 /// Shows the person what happens while the far side is opened. A client has nothing to say
