@@ -255,7 +255,7 @@ fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
 fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let values = sorted(values);
     let middle = values.len() / 2;
-    if values.len() % 2 == 0 {
+    if values.len().is_multiple_of(2) {
         f64::midpoint(values[middle - 1], values[middle])
     } else {
         values[middle]

@@ -1,9 +1,10 @@
 //! The life of one connection: authenticate, open the far side, pipe, tell how it ended.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpStream, sync::mpsc, time::timeout};
-use tracing::{debug, info};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, error, info};
 
 use super::{
     Shared,
@@ -45,32 +46,42 @@ pub(super) async fn serve(
     shared: &Shared,
     stream: TcpStream,
     peer: SocketAddr,
-    mut starting: Starting,
+    starting: Starting,
 ) {
     let id = shared.registry.number();
-    let grace = shared.config.borrow().ssh.login_grace;
+    // Boxed, here and below: a session that idles keeps no room for how it began and will end.
+    let Some(live) = Box::pin(open(shared, stream, (id, peer), starting)).await else { return };
+    let Live { mut pipe, mut entry, _console } = live;
+    let ended = tokio::select! {
+        biased;
+        sentence = entry.ended() => Err(sentence),
+        ended = pipe.run() => Ok(ended),
+    };
+    Box::pin(finish(*pipe, ended, id)).await;
+}
+
+/// A session, ready to run.
+struct Live {
+    pipe: Box<Pipe>,
+    entry: Entry,
+    _console: Option<AbortOnDropHandle<()>>,
+}
+
+/// From the first byte to two sides that can be piped. `None`: it came to an end before.
+async fn open(
+    shared: &Shared,
+    stream: TcpStream,
+    (id, peer): (u64, SocketAddr),
+    starting: Starting,
+) -> Option<Live> {
     let params = Params {
         ident: IDENT.to_owned(),
         offer: Offer::front(shared.host_key_algorithms()),
         rekey: RekeyLimits::default(),
         role: Role::Server(shared.keys.host.clone()),
     };
-    let Ok(mut connection) = Connection::new(Socket::tcp(stream), params) else { return };
-    let source = peer.ip().to_canonical();
-    let authenticated = tokio::select! {
-        biased;
-        sentence = starting.ended() => return connection.close(Reason::ByApplication, &sentence).await,
-        authenticated = timeout(grace, authenticate(shared, &mut connection, source)) => authenticated,
-    };
-    let authenticated = match authenticated {
-        Ok(Ok(authenticated)) => authenticated,
-        Ok(Err(error)) => return refuse(connection, id, peer, &error).await,
-        Err(_) => {
-            info!(session = id, source = %peer, "login grace time is over");
-            return connection.close(Reason::ByApplication, "login takes too long").await;
-        }
-    };
-    drop(starting);
+    let connection = Connection::new(Socket::tcp(stream), params).ok()?;
+    let (connection, authenticated) = enter(shared, connection, (id, peer), starting).await?;
     let entry = shared.registry.enter(Session {
         id,
         since: clock::timestamp(),
@@ -78,7 +89,35 @@ pub(super) async fn serve(
         source: peer,
         target: describe(authenticated.permit.target()),
     });
-    serve_authenticated(shared, connection, &authenticated, entry, (id, peer)).await;
+    connect(shared, connection, &authenticated, entry, (id, peer)).await
+}
+
+/// Authenticates the person within the grace time.
+async fn enter(
+    shared: &Shared,
+    mut connection: Connection,
+    (id, peer): (u64, SocketAddr),
+    mut starting: Starting,
+) -> Option<(Connection, Authenticated)> {
+    let grace = shared.config.borrow().ssh.login_grace;
+    let source = peer.ip().to_canonical();
+    let outcome = tokio::select! {
+        biased;
+        sentence = starting.ended() => {
+            connection.close(Reason::ByApplication, &sentence).await;
+            return None;
+        }
+        outcome = timeout(grace, authenticate(shared, &mut connection, source)) => outcome,
+    };
+    match outcome {
+        Ok(Ok(authenticated)) => return Some((connection, authenticated)),
+        Ok(Err(error)) => refuse(connection, id, peer, &error).await,
+        Err(_) => {
+            info!(session = id, source = %peer, "login grace time is over");
+            connection.close(Reason::ByApplication, "login takes too long").await;
+        }
+    }
+    None
 }
 
 /// The connection ended before anybody was let in.
@@ -92,13 +131,14 @@ async fn refuse(connection: Connection, id: u64, peer: SocketAddr, error: &Conne
     }
 }
 
-async fn serve_authenticated(
+/// Opens the far side, and lets the person in.
+async fn connect(
     shared: &Shared,
     mut connection: Connection,
     authenticated: &Authenticated,
     mut entry: Entry,
     (id, peer): (u64, SocketAddr),
-) {
+) -> Option<Live> {
     let Authenticated { permit, login } = authenticated;
     let principal = permit.principal();
     info!(
@@ -114,29 +154,29 @@ async fn serve_authenticated(
     let ident = connection.transport.peer_ident().unwrap_or(IDENT).to_owned();
     let visitor = Visitor { permit, id, ident: &ident };
     let (lines, mut told) = mpsc::channel(LINES);
-    let upstream = tokio::select! {
+    let opened = tokio::select! {
         biased;
-        sentence = entry.ended() => return connection.close(Reason::ByApplication, &sentence).await,
+        sentence = entry.ended() => {
+            connection.close(Reason::ByApplication, &sentence).await;
+            return None;
+        }
         error = attend(&mut connection, &mut told) => {
             info!(session = id, reason = %error, "person left before the far side was there");
-            return;
+            return None;
         }
-        opened = upstream::open(shared, &visitor, &lines) => match opened {
-            Ok(upstream) => upstream,
-            Err(error) => {
-                tracing::error!(session = id, error = %error, "console is not there");
-                return connection.close(Reason::ByApplication, "internal error").await;
-            }
-        },
+        opened = upstream::open(shared, &visitor, &lines) => opened,
     };
-    let Some((mut pipe, _console, way)) = join(shared, connection, upstream) else { return };
-    info!(session = id, way, "connected");
-    let ended = tokio::select! {
-        biased;
-        sentence = entry.ended() => Err(sentence),
-        ended = pipe.run() => Ok(ended),
-    };
-    Box::pin(finish(pipe, ended, (id, &ident))).await;
+    match opened {
+        Ok(upstream) => {
+            info!(session = id, way = upstream.way, "connected");
+            join(shared, connection, upstream, entry)
+        }
+        Err(error) => {
+            error!(session = id, error = %error, "console is not there");
+            connection.close(Reason::ByApplication, "internal error").await;
+            None
+        }
+    }
 }
 
 /// Shows the person what happens while the far side is opened. A client has nothing to say
@@ -161,10 +201,13 @@ async fn attend(
     }
 }
 
-type Joined = (Pipe, Option<tokio_util::task::AbortOnDropHandle<()>>, String);
-
 /// Lets the person in and connects the two sides.
-fn join(shared: &Shared, mut connection: Connection, upstream: Upstream) -> Option<Joined> {
+fn join(
+    shared: &Shared,
+    mut connection: Connection,
+    upstream: Upstream,
+    entry: Entry,
+) -> Option<Live> {
     ServerAuth::succeed(&mut connection.transport).ok()?;
     connection.transport.set_authenticated();
     let session_id = *connection.transport.session_id()?;
@@ -180,11 +223,11 @@ fn join(shared: &Shared, mut connection: Connection, upstream: Upstream) -> Opti
         intercept,
         observed: Observed::default(),
     };
-    Some((pipe, upstream.console, upstream.way))
+    Some(Live { pipe: Box::new(pipe), entry, _console: upstream.console })
 }
 
 /// Passes the end of one side on to the other, and tells it.
-async fn finish(pipe: Pipe, ended: Result<Ended, std::sync::Arc<str>>, (id, _): (u64, &str)) {
+async fn finish(pipe: Pipe, ended: Result<Ended, Arc<str>>, id: u64) {
     let Pipe { client, upstream, observed, .. } = pipe;
     let why = match &ended {
         Err(sentence) => format!("ended: {sentence}"),

@@ -133,23 +133,27 @@ impl Tunnel {
     /// Reads until data waits, the stream ended, or nothing more is there.
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let time = now();
-            self.connection.transport.handle_timeout(time).map_err(to_io)?;
-            if self.has_data() || self.peer_eof {
+            if self.next_data()? || self.peer_eof {
                 return Poll::Ready(Ok(()));
             }
-            match self.connection.transport.next(time) {
-                Ok(Some(_)) => self.on_packet()?,
-                Ok(None) => {
-                    self.drain(cx)?;
-                    if ready!(self.connection.poll_fill(cx)).map_err(io::Error::other)? == 0 {
-                        self.peer_eof = true;
-                        self.closed = true;
-                    }
-                }
-                Err(e) => return Poll::Ready(Err(to_io(e))),
+            self.connection.transport.handle_timeout(now()).map_err(to_io)?;
+            self.drain(cx)?;
+            if ready!(self.connection.poll_fill(cx)).map_err(io::Error::other)? == 0 {
+                self.peer_eof = true;
+                self.closed = true;
             }
         }
+    }
+
+    /// Works off packets that are here already, up to the next data; whether there is some.
+    fn next_data(&mut self) -> io::Result<bool> {
+        while !self.has_data() && !self.peer_eof {
+            if self.connection.transport.next(now()).map_err(to_io)?.is_none() {
+                return Ok(false);
+            }
+            self.on_packet()?;
+        }
+        Ok(self.has_data())
     }
 
     fn has_data(&self) -> bool {
@@ -316,7 +320,12 @@ impl AsyncRead for Tunnel {
             return Poll::Pending;
         }
         if this.has_data() {
-            this.take(buf);
+            // An answer in a key exchange could not be heard while this data lay in front of it.
+            this.connection.transport.defer_timeout(now());
+            // All that is here: a caller's wake-up costs more than a packet.
+            while buf.remaining() > 0 && this.next_data()? {
+                this.take(buf);
+            }
             this.adjust_window()?;
             // Only here: with nothing of ours waiting behind it, a key exchange cannot get stuck.
             this.connection.transport.rekey_if_due(now()).map_err(to_io)?;
