@@ -1,5 +1,5 @@
 //! A command inside an instance as a byte stream: four websockets, each over a connection of its
-//! own, and the tasks of [`super::pump`] between them and one stream.
+//! own, and the tasks of `pump` between them and one stream.
 
 use std::{
     collections::BTreeMap,
