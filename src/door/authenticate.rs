@@ -62,15 +62,17 @@ pub(super) async fn authenticate(
                 None => judge.refuse(connection, &attempt, began).await?,
             },
             Request::Signed { attempt, message, signature } => {
-                let permit = judge.permit(&attempt).await;
-                let proven = permit.filter(|p| is_proven(p, &attempt, &message, &signature));
-                if let Some(permit) = proven {
-                    let login = text::printable_bytes(&attempt.user, 40);
-                    return Ok(Authenticated { permit, login });
-                }
-                bad_signatures += 1;
-                if bad_signatures > MAX_BAD_SIGNATURES {
-                    return Err(WireError::Protocol("too many authentication failures").into());
+                if let Some(permit) = judge.permit(&attempt).await {
+                    if is_proven(&permit, &attempt, &message, &signature) {
+                        let login = text::printable_bytes(&attempt.user, 40);
+                        return Ok(Authenticated { permit, login });
+                    }
+                    // Some clients sign with every key they have: only a signature that is wrong
+                    // under a key that is right counts.
+                    bad_signatures += 1;
+                    if bad_signatures > MAX_BAD_SIGNATURES {
+                        return Err(WireError::Protocol("too many authentication failures").into());
+                    }
                 }
                 judge.refuse(connection, &attempt, began).await?;
             }

@@ -48,9 +48,12 @@ const CONNECT: Duration = Duration::from_secs(4);
 /// How long one way may take from nothing to a login.
 const ATTEMPT: Duration = Duration::from_secs(8);
 
-/// How long a way may take before the next one is tried beside it. A login through a link takes a
-/// tenth of that.
-const HEAD_START: Duration = Duration::from_secs(1);
+/// How long a way may take before the next one is tried beside it: many times what a login through
+/// a link takes.
+const HEAD_START: Duration = Duration::from_secs(2);
+
+/// The same where only Incus led to the container last time: then it is hardly waited for.
+const SHORT_START: Duration = Duration::from_millis(200);
 
 /// Where sshd listens in a container.
 const SSH_PORT: u16 = 22;
@@ -104,7 +107,9 @@ impl Reach {
             return Err(ReachError::NotRunning(name.clone(), container.status));
         }
         let key = (container.backend.clone(), name.clone());
-        let mut ways = plan(&backend, &container, self.remembered(&key)).into_iter().peekable();
+        let last = self.remembered(&key);
+        let head_start = if last == Some(Way::Exec) { SHORT_START } else { HEAD_START };
+        let mut ways = plan(&backend, &container, last).into_iter().peekable();
         let (mut attempts, mut failures) = (FuturesUnordered::new(), Vec::new());
         loop {
             // Each round starts one more way: the first at once, the next when one has failed or
@@ -115,7 +120,7 @@ impl Reach {
             }
             let finished = tokio::select! {
                 Some(finished) = attempts.next() => Some(finished),
-                () = sleep(HEAD_START), if ways.peek().is_some() => None,
+                () = sleep(head_start), if ways.peek().is_some() => None,
                 else => return Err(self.explain(&container, failures)),
             };
             match finished {

@@ -1,6 +1,8 @@
 //! Jumping through the sentinel, although both backends have the same container network.
 
-use crate::harness::{CONTAINERS, Run, Sentinel, TWINS, config, lab, lab_command, twins, world};
+use crate::harness::{
+    CONTAINERS, Run, Sentinel, TWINS, config, lab, lab_command, shell, twins, world,
+};
 
 /// `hostname` at `target`, by a jump with alice's key, expecting the host key of `container`.
 fn hostname(jump: &str, target: &str, (container, backend): (&str, &str)) -> Run {
@@ -101,4 +103,21 @@ fn a_backend_with_a_route_is_not_passed_through() {
     assert_eq!((run.stdout.as_str(), run.status), ("alice-container\n", 0), "{run:?}");
     assert!(sentinel.log_text().contains("way=\"link\""), "{}", sentinel.log_text());
     assert!(!world.sentinel.log_text().contains("way=\"direct\""));
+}
+
+#[test]
+fn a_sentinel_beside_its_incus_needs_no_link() {
+    let (world, lab) = (world(), lab());
+    let address = lab.get("LAB_B1_ADDRESS");
+    let mut text = config(&world.dir, 2241, "").replace(lab.get("LAB_SENTINEL_ADDRESS"), address);
+    text.truncate(text.find("[[backend]]").unwrap());
+    text += "[[backend]]\nname = \"here\"\naddress = \"local\"\n";
+    text += &format!("incus_socket = \"{}\"\n", lab.get("LAB_B1_INCUS_SOCKET"));
+    let sentinel = Sentinel::spawn_on("b1", &world.dir, "local", &text);
+    sentinel.wait_until_listed(&["alice"]);
+    let options = "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no";
+    let script = format!("ssh -F $CFG {options} -p 2241 -o HostName={address} alice hostname");
+    let run = shell("b1", &script, &world.dir, &world.dir.join("ssh_config"));
+    assert_eq!((run.stdout.as_str(), run.status), ("alice-container\n", 0), "{run:?}");
+    assert!(sentinel.log_text().contains("way=\"direct\""), "{}", sentinel.log_text());
 }

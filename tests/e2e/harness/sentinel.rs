@@ -15,7 +15,7 @@ use super::{Run, lab};
 /// How long to wait for what should happen soon.
 const SOON: Duration = Duration::from_secs(20);
 
-/// A running sentinel in the sentinel's namespace.
+/// A running sentinel.
 pub struct Sentinel {
     child: Mutex<Child>,
     /// Its configuration file.
@@ -35,11 +35,16 @@ impl Sentinel {
 
     /// Starts the executable with a configuration that may be wrong.
     pub fn spawn(dir: &Path, name: &str, config: &str) -> Self {
+        Self::spawn_on("sentinel", dir, name, config)
+    }
+
+    /// Starts the executable on any host of the lab.
+    pub fn spawn_on(host: &str, dir: &Path, name: &str, config: &str) -> Self {
         let config_file = dir.join(format!("{name}.toml"));
         let log = dir.join(format!("{name}.log"));
         fs::write(&config_file, config).unwrap();
         let child = Command::new("nsenter")
-            .arg(format!("--net={}", lab().netns("sentinel")))
+            .arg(format!("--net={}", lab().netns(host)))
             .arg(env!("CARGO_BIN_EXE_containarium"))
             .args(["serve", "--config"])
             .arg(&config_file)
