@@ -79,7 +79,9 @@ impl Connection {
                 if self.transport.next(now())?.is_some() || self.transport.is_open() {
                     return Poll::Ready(Ok(()));
                 }
-                self.poll_drain_lazily(cx)?;
+                if self.poll_unchoke(cx)? {
+                    continue;
+                }
                 if ready!(self.poll_fill(cx))? == 0 {
                     return Poll::Ready(Err(ConnectionError::Closed));
                 }
@@ -113,9 +115,12 @@ impl Connection {
     pub fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         loop {
             let found = self.transport.next(now())?.is_some();
-            self.poll_drain_lazily(cx)?;
+            let unchoked = self.poll_unchoke(cx)?;
             if found {
                 return Poll::Ready(Ok(()));
+            }
+            if unchoked {
+                continue;
             }
             if ready!(self.poll_fill(cx))? == 0 {
                 return Poll::Ready(Err(ConnectionError::Closed));
@@ -123,13 +128,17 @@ impl Connection {
         }
     }
 
-    /// Reads once into the input. `Ready(Ok(0))`: the peer closed.
+    /// Reads once into the input. `Ready(Ok(0))`: the peer closed. Nothing is read from a peer that
+    /// takes no answers: [`Self::poll_drain`] wakes the task once it does.
     ///
     /// # Errors
     /// The socket failed.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, ConnectionError>> {
         if self.read_closed {
             return Poll::Ready(Ok(0));
+        }
+        if self.transport.is_choked() {
+            return Poll::Pending;
         }
         let wanted = self.transport.wanted().max(MIN_READ);
         let input = &mut self.transport.input;
@@ -171,10 +180,16 @@ impl Connection {
         self.transport.can_send() && self.transport.output.len() < OUTPUT_MARK
     }
 
-    fn poll_drain_lazily(&mut self, cx: &mut Context<'_>) -> Result<(), ConnectionError> {
+    /// Writes what the socket takes; true if that made the transport hear the peer again, which
+    /// may have input left.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub fn poll_unchoke(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
+        let choked = self.transport.is_choked();
         match self.poll_drain(cx) {
             Poll::Ready(Err(e)) => Err(ConnectionError::Io(e)),
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(choked && !self.transport.is_choked()),
         }
     }
 }

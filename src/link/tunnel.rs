@@ -137,7 +137,9 @@ impl Tunnel {
                 return Poll::Ready(Ok(()));
             }
             self.connection.transport.handle_timeout(now()).map_err(to_io)?;
-            self.drain(cx)?;
+            if self.connection.poll_unchoke(cx).map_err(io::Error::other)? {
+                continue;
+            }
             if ready!(self.connection.poll_fill(cx)).map_err(io::Error::other)? == 0 {
                 self.peer_eof = true;
                 self.closed = true;

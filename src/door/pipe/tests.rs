@@ -209,6 +209,34 @@ async fn a_stalled_reader_costs_one_buffer() {
 }
 
 #[tokio::test]
+async fn a_peer_that_takes_no_answers_is_read_no_further() {
+    let setup = Setup { cipher: CIPHERS[0], limits: [NEVER; 4], buffer: 10_000 };
+    let (mut client, mut pipe, _server) = pipe(&setup).await;
+    let mut ping = vec![crate::wire::message::PING, 0, 0, 1, 0];
+    ping.resize(5 + 256, 7);
+    let flood = poll_fn(|cx| {
+        loop {
+            while client.transport.output.len() < OUTPUT_MARK {
+                client.transport.send(&[&ping]).unwrap();
+            }
+            if client.poll_drain(cx).map(Result::unwrap).is_pending() {
+                return Poll::<()>::Pending;
+            }
+        }
+    });
+    let flooded = tokio::time::timeout(Duration::from_millis(500), async {
+        tokio::select! {
+            ended = pipe.run() => panic!("{ended:?}"),
+            () = flood => {}
+        }
+    });
+    assert!(flooded.await.is_err(), "the flood is stopped, nothing else ends");
+    let transport = &pipe.client.transport;
+    assert!(transport.is_choked(), "the test floods enough: {}", transport.output.len());
+    assert!(transport.output.len() < 1024 * 1024 && transport.input.len() < 1024 * 1024);
+}
+
+#[tokio::test]
 async fn each_end_is_told_apart() {
     let setup = Setup { cipher: CIPHERS[1], limits: [NEVER; 4], buffer: 10_000 };
     let (client, mut pipe_a, _server) = pipe(&setup).await;

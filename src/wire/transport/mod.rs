@@ -39,8 +39,12 @@ use crate::model::{key::PublicKey, text};
 pub const OUTPUT_MARK: usize = 160 * 1024;
 
 /// Output above which nothing more is read: only the transport's own answers (PONG,
-/// UNIMPLEMENTED) can bring it there, and a peer that takes none of them gets no more.
-const OUTPUT_LIMIT: usize = 1024 * 1024;
+/// UNIMPLEMENTED) can bring it there, and a peer that takes none of them gets no more. It leaves
+/// room for one largest packet above the mark.
+const OUTPUT_LIMIT: usize = 512 * 1024;
+
+/// The same before authentication, where answers are few and peers are strangers.
+const OUTPUT_LIMIT_UNAUTHENTICATED: usize = 64 * 1024;
 
 /// A key exchange that lasts longer ends the connection.
 const KEX_TIMEOUT: Duration = Duration::from_secs(30);
@@ -148,7 +152,7 @@ impl Transport {
         if self.peer_ident.is_none() && !self.read_ident()? {
             return Ok(None);
         }
-        while self.held.is_none() && self.output.len() < OUTPUT_LIMIT {
+        while self.held.is_none() && !self.is_choked() {
             let Some(opened) = self.reader.open(self.input.filled_mut())? else { break };
             if self.is_own_business(&opened, now)? {
                 self.input.consume(opened.total);
@@ -188,6 +192,13 @@ impl Transport {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.session_id.is_some() && self.exchange.is_none()
+    }
+
+    /// Whether the peer takes so little of what we answer that it is neither read nor heard.
+    #[must_use]
+    pub fn is_choked(&self) -> bool {
+        let limit = if self.authenticated { OUTPUT_LIMIT } else { OUTPUT_LIMIT_UNAUTHENTICATED };
+        self.output.len() >= limit
     }
 
     /// Sends one packet, given in parts.
