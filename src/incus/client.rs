@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Events, IncusError,
@@ -30,25 +30,6 @@ const RUNNING: u16 = 103;
 pub struct Client {
     dial: Arc<dyn Dial>,
     bulk: Arc<dyn Dial>,
-}
-
-/// What an instance is told to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Start it.
-    Start,
-    /// Stop it, at once when forced.
-    Stop {
-        /// Kill instead of asking.
-        force: bool,
-    },
-    /// Stop and start it, at once when forced.
-    Restart {
-        /// Kill instead of asking.
-        force: bool,
-    },
-    /// Let a frozen one go on.
-    Unfreeze,
 }
 
 impl Client {
@@ -110,45 +91,6 @@ impl Client {
     /// As [`IncusError`] tells; nothing is retried.
     pub async fn events(&self) -> Result<Events, IncusError> {
         events::open(&self.dial).await
-    }
-
-    /// Tells an instance to start, stop or the like, and waits for at most `patience` until it
-    /// has. One that was so already is no error.
-    ///
-    /// # Errors
-    /// As [`IncusError`] tells; [`IncusError::Timeout`] when it is still on its way.
-    pub async fn change_state(
-        &self,
-        instance: &str,
-        action: Action,
-        patience: Duration,
-    ) -> Result<(), IncusError> {
-        let (action, force) = match action {
-            Action::Start => ("start", false),
-            Action::Stop { force } => ("stop", force),
-            Action::Restart { force } => ("restart", force),
-            Action::Unfreeze => ("unfreeze", false),
-        };
-        let path = format!("/1.0/instances/{}/state", escape(instance));
-        let body = json!({"action": action, "force": force, "timeout": patience.as_secs().max(1)});
-        match self.operate(Method::PUT, &path, &body, patience).await {
-            Err(error) if error.is_already_so() => Ok(()),
-            ended => ended.map(drop),
-        }
-    }
-
-    /// Sets configuration keys of an instance; an empty value removes its key.
-    ///
-    /// # Errors
-    /// As [`IncusError`] tells; nothing is retried.
-    pub async fn set_config(
-        &self,
-        instance: &str,
-        config: &BTreeMap<String, String>,
-    ) -> Result<(), IncusError> {
-        let path = format!("/1.0/instances/{}", escape(instance));
-        let body = json!({"config": config});
-        self.call(Method::PATCH, &path, Some(&body)).await.map(drop)
     }
 
     /// Runs a command without a terminal. The stream is its standard input and output; what it

@@ -85,30 +85,10 @@ impl IncusError {
             || self.says("Image not provided for instance creation")
     }
 
-    /// The name is taken.
-    #[must_use]
-    pub fn is_conflict(&self) -> bool {
-        self.code() == Some(409)
-            || self.says("already in use")
-            || self.says("UNIQUE constraint failed: instances.")
-    }
-
     /// It was running or stopped already, as was asked for.
     #[must_use]
     pub fn is_already_so(&self) -> bool {
         self.says("already running") || self.says("already stopped")
-    }
-
-    /// Another operation has the instance: try again.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.says("is busy running a")
-    }
-
-    /// The disk or the quota is full.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.says("quota exceeded") || self.says("no space left on device")
     }
 
     fn code(&self) -> Option<u16> {
