@@ -21,6 +21,10 @@ use super::Stream;
 /// delayed, that costs 40 ms each time.
 const SMALL_READ: usize = 4096;
 
+/// Bytes sent since the last small read that make an immediate ACK needless: in a bulk flow the
+/// data carries it. More than any step of a login sends.
+const BULK: usize = 32 * 1024;
+
 /// Idle time before the kernel asks whether a peer still lives, and between such questions. With
 /// three unanswered ones a vanished host is noticed within a minute.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -28,7 +32,12 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// A byte stream: TCP with the options that SSH wants, or anything else.
 pub enum Socket {
     /// A TCP connection.
-    Tcp(TcpStream),
+    Tcp {
+        /// The connection.
+        stream: TcpStream,
+        /// Bytes sent since the last small read.
+        sent: usize,
+    },
     /// A tunnel, a pipe in memory, a unix socket.
     Other(Stream),
 }
@@ -42,7 +51,7 @@ impl Socket {
         let keepalive =
             TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE).with_retries(3);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
-        Self::Tcp(stream)
+        Self::Tcp { stream, sent: 0 }
     }
 
     /// Connects to `address` within `limit`.
@@ -59,7 +68,7 @@ impl Socket {
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Tcp { stream, .. } => stream.peer_addr().ok(),
             Self::Other(_) => None,
         }
     }
@@ -69,7 +78,7 @@ impl Socket {
     #[must_use]
     pub fn is_dead(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let Self::Tcp(stream) = self else { return false };
+        let Self::Tcp { stream, .. } = self else { return false };
         let dead = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
         let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -84,11 +93,14 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => {
+            Self::Tcp { stream, sent } => {
                 let before = buf.filled().len();
                 ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
                 if buf.filled().len() - before <= SMALL_READ {
-                    let _ = SockRef::from(&*stream).set_tcp_quickack(true);
+                    if *sent < BULK {
+                        let _ = SockRef::from(&*stream).set_tcp_quickack(true);
+                    }
+                    *sent = 0;
                 }
                 Poll::Ready(Ok(()))
             }
@@ -104,21 +116,25 @@ impl AsyncWrite for Socket {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tcp { stream, sent } => {
+                let n = ready!(Pin::new(stream).poll_write(cx, buf))?;
+                *sent = sent.saturating_add(n);
+                Poll::Ready(Ok(n))
+            }
             Self::Other(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tcp { stream, .. } => Pin::new(stream).poll_flush(cx),
             Self::Other(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tcp { stream, .. } => Pin::new(stream).poll_shutdown(cx),
             Self::Other(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
