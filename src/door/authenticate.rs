@@ -4,7 +4,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
 use super::Shared;
@@ -17,6 +17,7 @@ use crate::{
         authorized_keys::AuthorizedKey, container::Container, inventory::Inventory, key::PublicKey,
         name::Account, text,
     },
+    reach::Ahead,
     wire::{
         certificate::{Certificate, base_algorithm},
         error::Error as WireError,
@@ -38,6 +39,8 @@ pub(super) struct Authenticated {
     pub(super) permit: Permit,
     /// The login name, printable.
     pub(super) login: String,
+    /// A start on the way to her container.
+    pub(super) ahead: Option<Ahead>,
 }
 
 /// Authenticates the person on `connection`, who comes from `source`. The caller bounds the time.
@@ -51,21 +54,24 @@ pub(super) async fn authenticate(
 ) -> Result<Authenticated, ConnectionError> {
     let mut auth = ServerAuth::default();
     let mut judge = Judge { shared, source, known: None, refused: None };
-    let mut bad_signatures = 0;
+    let (mut bad_signatures, mut guess) = (0, Guess::default());
     loop {
-        connection.next_packet().await?;
+        guess.next_packet(connection).await?;
         let began = Instant::from_std(clock::now());
         match auth.on_packet(&mut connection.transport)? {
             Request::Answered => {}
             Request::Query(attempt) => match judge.permit(&attempt).await {
-                Some(_) => ServerAuth::accept_query(&mut connection.transport, &attempt)?,
+                Some(permit) => {
+                    ServerAuth::accept_query(&mut connection.transport, &attempt)?;
+                    guess.make(shared, &permit, connection.transport.peer_ident());
+                }
                 None => judge.refuse(connection, &attempt, began).await?,
             },
             Request::Signed { attempt, message, signature } => {
                 if let Some(permit) = judge.permit(&attempt).await {
                     if is_proven(&permit, &attempt, &message, &signature) {
                         let login = text::printable_bytes(&attempt.user, 40);
-                        return Ok(Authenticated { permit, login });
+                        return Ok(Authenticated { permit, login, ahead: guess.ahead });
                     }
                     // Some clients sign with every key they have: only a signature that is wrong
                     // under a key that is right counts.
@@ -77,6 +83,34 @@ pub(super) async fn authenticate(
                 judge.refuse(connection, &attempt, began).await?;
             }
         }
+    }
+}
+
+/// A start on the way to where an offered key would lead; one for each connection.
+#[derive(Default)]
+struct Guess {
+    made: bool,
+    ahead: Option<Ahead>,
+}
+
+impl Guess {
+    fn make(&mut self, shared: &Shared, permit: &Permit, ident: Option<&str>) {
+        if let (Target::Container { container, .. }, Some(ident)) = (permit.target(), ident)
+            && !std::mem::replace(&mut self.made, true)
+        {
+            self.ahead = shared.reach.ahead(container, ident, &shared.tasks);
+        }
+    }
+
+    /// Waits for a packet, and gives up a guess that grows too old over it.
+    async fn next_packet(&mut self, connection: &mut Connection) -> Result<(), ConnectionError> {
+        if let Some(until) = self.ahead.as_ref().map(Ahead::until) {
+            match timeout_at(until.into(), connection.next_packet()).await {
+                Ok(arrived) => return arrived,
+                Err(_) => self.ahead = None,
+            }
+        }
+        connection.next_packet().await
     }
 }
 

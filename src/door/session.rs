@@ -89,7 +89,7 @@ async fn open(
         source: peer,
         target: describe(authenticated.permit.target()),
     });
-    connect(shared, connection, &authenticated, entry, (id, peer)).await
+    connect(shared, connection, authenticated, entry, (id, peer)).await
 }
 
 /// Authenticates the person within the grace time.
@@ -135,11 +135,11 @@ async fn refuse(connection: Connection, id: u64, peer: SocketAddr, error: &Conne
 async fn connect(
     shared: &Shared,
     mut connection: Connection,
-    authenticated: &Authenticated,
+    authenticated: Authenticated,
     mut entry: Entry,
     (id, peer): (u64, SocketAddr),
 ) -> Option<Live> {
-    let Authenticated { permit, login } = authenticated;
+    let Authenticated { permit, login, ahead } = authenticated;
     let principal = permit.principal();
     info!(
         session = id,
@@ -152,7 +152,7 @@ async fn connect(
         "login"
     );
     let ident = connection.transport.peer_ident().unwrap_or(IDENT).to_owned();
-    let visitor = Visitor { permit, id, ident: &ident };
+    let visitor = Visitor { permit: &permit, id, ident: &ident };
     let (lines, mut told) = mpsc::channel(LINES);
     let opened = tokio::select! {
         biased;
@@ -164,11 +164,11 @@ async fn connect(
             info!(session = id, reason = %error, "person left before the far side was there");
             return None;
         }
-        opened = upstream::open(shared, &visitor, &lines) => opened,
+        opened = upstream::open(shared, &visitor, ahead, &lines) => opened,
     };
     match opened {
         Ok(upstream) => {
-            info!(session = id, way = upstream.way, "connected");
+            info!(session = id, way = upstream.way, ahead = upstream.ahead, "connected");
             join(shared, connection, upstream, entry)
         }
         Err(error) => {

@@ -19,7 +19,7 @@ use crate::{
         socket::Socket,
     },
     model::{authorized_keys::KeyOptions, container::Container, name::Account, text},
-    reach::{ReachError, log_in_to_route},
+    reach::{Ahead, ReachError, Reached, log_in_to_route},
     store::keys::load_identity,
     wire::{
         certificate::{Parameters, issue},
@@ -44,6 +44,8 @@ pub(super) struct Upstream {
     pub(super) own: Option<OwnName>,
     /// How it was reached, for logs.
     pub(super) way: String,
+    /// Whether that was begun before the person had proven her key.
+    pub(super) ahead: bool,
     /// The console's task, where the console is the far side.
     pub(super) console: Option<AbortOnDropHandle<()>>,
 }
@@ -57,7 +59,7 @@ pub(super) struct Visitor<'a> {
     pub(super) ident: &'a str,
 }
 
-/// Opens the far side. A fault of the far side is told by an apology, which is a far side, too.
+/// Opens the far side, with what was done `ahead` for it. A fault of the far side is told by an apology, which is a far side, too.
 /// While a host is away this waits, and tells the person so through `lines`.
 ///
 /// # Errors
@@ -65,6 +67,7 @@ pub(super) struct Visitor<'a> {
 pub(super) async fn open(
     shared: &Shared,
     visitor: &Visitor<'_>,
+    ahead: Option<Ahead>,
     lines: &mpsc::Sender<String>,
 ) -> Result<Upstream, LoginError> {
     let principal = visitor.permit.principal().clone();
@@ -75,7 +78,7 @@ pub(super) async fn open(
             return console(shared, Visit::Choice { principal, containers }).await;
         }
         Target::Container { container, account } => {
-            match hold(shared, visitor, (container, account), lines).await {
+            match hold(shared, visitor, (container, account), ahead, lines).await {
                 Ok(upstream) => return Ok(upstream),
                 Err(failed) => failed,
             }
@@ -95,7 +98,8 @@ pub(super) async fn open(
 async fn hold(
     shared: &Shared,
     visitor: &Visitor<'_>,
-    (container, account): (&Arc<Container>, &Account),
+    to: (&Arc<Container>, &Account),
+    mut ahead: Option<Ahead>,
     lines: &mpsc::Sender<String>,
 ) -> Result<Upstream, ReachError> {
     let patience = shared.config.borrow().ssh.wait;
@@ -104,7 +108,7 @@ async fn hold(
     let mut told = None;
     loop {
         inventory.mark_unchanged();
-        let failed = match to_container(shared, visitor, container, account).await {
+        let failed = match to_container(shared, visitor, to, ahead.take()).await {
             Err(failed @ ReachError::Away { .. }) if clock::now() < deadline => failed,
             settled => return settled,
         };
@@ -122,18 +126,18 @@ async fn hold(
 async fn to_container(
     shared: &Shared,
     visitor: &Visitor<'_>,
-    container: &Arc<Container>,
-    account: &Account,
+    (container, account): (&Arc<Container>, &Account),
+    ahead: Option<Ahead>,
 ) -> Result<Upstream, ReachError> {
     let credential = certified(shared, visitor, account.as_str());
     let login = Login { ident: visitor.ident, pinned: &[], user: account.as_str(), credential };
-    let (connection, way) = shared.reach.log_in(container, &login).await?;
+    let Reached { connection, way, ahead } = shared.reach.log_in(container, &login, ahead).await?;
     let first = container.addresses.first();
     let own = OwnName {
         names: vec![container.name.to_string(), container.name.instance()],
         address: first.map_or_else(|| "127.0.0.1".to_owned(), ToString::to_string),
     };
-    Ok(Upstream { connection, own: Some(own), way: way.to_string(), console: None })
+    Ok(Upstream { connection, own: Some(own), way: way.to_string(), ahead, console: None })
 }
 
 async fn to_route(
@@ -156,7 +160,7 @@ async fn to_route(
         }
     };
     let connection = log_in_to_route(route, visitor.ident, credential).await?;
-    Ok(Upstream { connection, own: None, way: "route".to_owned(), console: None })
+    Ok(Upstream { connection, own: None, way: "route".to_owned(), ahead: false, console: None })
 }
 
 /// A certificate of our CA for this one login. The far side's own log names the person by its id.
@@ -204,5 +208,11 @@ async fn console(shared: &Shared, visit: Visit) -> Result<Upstream, LoginError> 
         credential: Credential::None,
     };
     let connection = log_in(Socket::Other(Box::new(near)), login).await?;
-    Ok(Upstream { connection, own: None, way: "console".to_owned(), console: Some(task) })
+    Ok(Upstream {
+        connection,
+        own: None,
+        way: "console".to_owned(),
+        ahead: false,
+        console: Some(task),
+    })
 }

@@ -67,15 +67,41 @@ pub struct Login<'a> {
 /// # Errors
 /// See [`LoginError`].
 pub async fn log_in(socket: Socket, login: Login<'_>) -> Result<Connection, LoginError> {
+    let connection = meet(socket, login.ident, login.pinned).await?;
+    authenticate(connection, login.user, login.credential).await
+}
+
+/// Exchanges keys over `socket` with an sshd that must prove one of the `pinned` keys; nobody has
+/// logged in afterwards. The caller bounds the time.
+///
+/// # Errors
+/// See [`LoginError`].
+pub async fn meet(
+    socket: Socket,
+    ident: &str,
+    pinned: &[PublicKey],
+) -> Result<Connection, LoginError> {
     let params = Params {
-        ident: login.ident.to_owned(),
-        offer: Offer::upstream(host_key_algorithms(login.pinned)),
+        ident: ident.to_owned(),
+        offer: Offer::upstream(host_key_algorithms(pinned)),
         rekey: RekeyLimits::default(),
-        role: Role::Client(login.pinned.to_vec()),
+        role: Role::Client(pinned.to_vec()),
     };
     let mut connection = Connection::new(socket, params)?;
     connection.establish().await?;
-    let mut auth = ClientAuth::start(&mut connection.transport, login.user, login.credential)?;
+    Ok(connection)
+}
+
+/// Logs in as `user` after [`meet`]. The caller bounds the time.
+///
+/// # Errors
+/// See [`LoginError`].
+pub async fn authenticate(
+    mut connection: Connection,
+    user: &str,
+    credential: Credential,
+) -> Result<Connection, LoginError> {
+    let mut auth = ClientAuth::start(&mut connection.transport, user, credential)?;
     loop {
         connection.next_packet().await?;
         match auth.on_packet(&mut connection.transport)? {

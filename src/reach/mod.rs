@@ -2,6 +2,7 @@
 //! sshd, or as `sshd -i` through Incus. Every way ends in the same pinned host key, so a wrong
 //! address can only fail.
 
+mod ahead;
 mod error;
 mod route;
 
@@ -20,6 +21,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+pub use self::ahead::Ahead;
+use self::ahead::Places;
 pub use self::error::ReachError;
 pub use self::route::Way;
 use self::route::plan;
@@ -29,7 +32,7 @@ use crate::{
     link::{
         Dial, Stream,
         connection::Connection,
-        login::{IDENT, Login, LoginError, log_in},
+        login::{IDENT, Login, LoginError, authenticate, log_in},
         socket::Socket,
         tunnel::{Destination, Tunnel},
     },
@@ -68,6 +71,16 @@ const SSHD: [&str; 3] = [
     "mkdir -p /run/sshd && PATH=$PATH:/usr/sbin:/sbin exec \"$(command -v sshd || echo /usr/sbin/sshd)\" -i",
 ];
 
+/// A login to a container.
+pub struct Reached {
+    /// The connection.
+    pub connection: Connection,
+    /// How it leads there.
+    pub way: Way,
+    /// Whether it was begun before the person had proven her key.
+    pub ahead: bool,
+}
+
 /// Opens logins to containers.
 #[derive(Clone)]
 pub struct Reach {
@@ -75,6 +88,7 @@ pub struct Reach {
     config: watch::Receiver<Arc<Config>>,
     link_key: Arc<Identity>,
     ways: Arc<Mutex<HashMap<(BackendName, ContainerName), Way>>>,
+    places: Places,
 }
 
 impl Reach {
@@ -85,10 +99,10 @@ impl Reach {
         config: watch::Receiver<Arc<Config>>,
         link_key: Arc<Identity>,
     ) -> Self {
-        Self { fleet, config, link_key, ways: Arc::default() }
+        Self { fleet, config, link_key, ways: Arc::default(), places: Places::default() }
     }
 
-    /// Logs in to `container`.
+    /// Logs in to `container`; `ahead` is taken up if it fits.
     ///
     /// # Errors
     /// No way leads there now; the error is a sentence for the person who waits.
@@ -96,7 +110,8 @@ impl Reach {
         &self,
         container: &Arc<Container>,
         login: &Login<'_>,
-    ) -> Result<(Connection, Way), ReachError> {
+        mut ahead: Option<Ahead>,
+    ) -> Result<Reached, ReachError> {
         let container = self.current(container).await;
         let name = &container.name;
         if container.host_keys.is_empty() {
@@ -115,7 +130,8 @@ impl Reach {
             // Each round starts one more way: the first at once, the next when one has failed or
             // takes long.
             if let Some(way) = ways.next() {
-                let attempt = self.attempt(way, &backend, &container, login);
+                let met = ahead.take_if(|ahead| ahead.fits(&container, way));
+                let attempt = self.attempt(way, &backend, &container, login, met);
                 attempts.push(timeout(ATTEMPT, attempt).map(move |outcome| (way, outcome)));
             }
             let finished = tokio::select! {
@@ -124,9 +140,9 @@ impl Reach {
                 else => return Err(self.explain(&container, failures)),
             };
             match finished {
-                Some((way, Ok(Ok(connection)))) => {
+                Some((way, Ok(Ok((connection, ahead))))) => {
                     self.remember(key, way);
-                    return Ok((connection, way));
+                    return Ok(Reached { connection, way, ahead });
                 }
                 Some((way, Ok(Err(failure)))) => failures.push((way, failure)),
                 Some((way, Err(_))) => failures.push((way, timed_out())),
@@ -143,12 +159,11 @@ impl Reach {
         let backend = self.backend(&container.backend)?;
         let mut last = None;
         for way in plan(&backend, container, None) {
-            let opened = match way {
-                Way::Direct => direct(container, port).boxed(),
-                Way::Link => self.through_link(&backend, container, port).boxed(),
-                Way::Exec => continue,
-            };
-            match timeout(ATTEMPT, opened).await {
+            // Incus leads to sshd only.
+            if way == Way::Exec {
+                continue;
+            }
+            match timeout(ATTEMPT, self.open(way, &backend, container, port)).await {
                 Ok(Ok(socket)) => return Ok(Box::new(socket)),
                 Ok(Err(failure)) => last = Some((way, failure)),
                 Err(_) => last = Some((way, timed_out())),
@@ -163,14 +178,33 @@ impl Reach {
         backend: &Arc<config::Backend>,
         container: &Container,
         login: &Login<'_>,
-    ) -> Result<Connection, Failure> {
-        let socket = match way {
-            Way::Direct => direct(container, SSH_PORT).await?,
-            Way::Link => self.through_link(backend, container, SSH_PORT).await?,
-            Way::Exec => self.through_incus(backend, container).await?,
-        };
+        ahead: Option<Ahead>,
+    ) -> Result<(Connection, bool), Failure> {
+        if let Some(ahead) = ahead
+            && let Some(met) = ahead.met().await
+            && let Ok(done) = authenticate(met, login.user, login.credential.clone()).await
+        {
+            return Ok((done, true));
+        }
+        let socket = self.open(way, backend, container, SSH_PORT).await?;
         let login = Login { pinned: &container.host_keys, ..login.clone() };
-        log_in(socket, login).await.map_err(Failure::Login)
+        let done = log_in(socket, login).await.map_err(Failure::Login)?;
+        Ok((done, false))
+    }
+
+    /// A byte stream to `port`; [`Way::Exec`] always leads to sshd.
+    async fn open(
+        &self,
+        way: Way,
+        backend: &Arc<config::Backend>,
+        container: &Container,
+        port: u16,
+    ) -> Result<Socket, Failure> {
+        match way {
+            Way::Direct => direct(container, port).await,
+            Way::Link => self.through_link(backend, container, port).await,
+            Way::Exec => self.through_incus(backend, container).await,
+        }
     }
 
     async fn through_link(

@@ -1,5 +1,6 @@
 //! Who gets in, and where: names, keys, collaborators, certificates.
 
+mod ahead;
 mod certificate;
 mod grid;
 mod key_line;
