@@ -17,6 +17,7 @@
     reason = "a benchmark: it reads the clock, and what fails ends it"
 )]
 
+mod delay;
 mod flow;
 #[path = "../../tests/e2e/harness/mod.rs"]
 #[allow(dead_code, unused_imports, clippy::pedantic, reason = "it belongs to the tests")]
@@ -24,6 +25,7 @@ mod harness;
 mod idle;
 mod login;
 mod machine;
+mod rate;
 mod report;
 mod scene;
 
@@ -39,19 +41,24 @@ pub struct Effort {
     pub mib: u64,
     /// Logins of each kind.
     pub logins: usize,
+    /// Logins at a fixed rate.
+    pub burst: usize,
     /// How many idle sessions are held, in rising order.
     pub idle: &'static [usize],
 }
 
-const FULL: Effort = Effort { rounds: 3, mib: 1024, logins: 20, idle: &[100, 1000] };
-const QUICK: Effort = Effort { rounds: 1, mib: 64, logins: 2, idle: &[20] };
+const FULL: Effort = Effort { rounds: 3, mib: 1024, logins: 20, burst: 1000, idle: &[100, 1000] };
+const QUICK: Effort = Effort { rounds: 1, mib: 64, logins: 2, burst: 20, idle: &[20] };
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [command, rest @ ..] = arguments.as_slice()
-        && command == idle::HOLD
-    {
-        return idle::hold(rest);
+    if let [command, rest @ ..] = arguments.as_slice() {
+        match command.as_str() {
+            idle::HOLD => return idle::hold(rest),
+            delay::DELAY => return delay::serve(rest),
+            rate::LOGINS => return rate::log_in(rest),
+            _ => {}
+        }
     }
     let quick = arguments.iter().any(|a| a == "--quick")
         || std::env::var_os("BENCH_QUICK").is_some_and(|v| v != "0" && !v.is_empty());
@@ -60,7 +67,8 @@ fn main() {
     let idle = idle::measure(&scene, &effort);
     let flows = flow::measure(&scene, &effort);
     let logins = login::measure(&scene, &effort);
-    let results = Results { flows, logins, idle, machine: machine::describe(), effort };
+    let rates = rate::measure(&scene, &effort);
+    let results = Results { flows, logins, rates, idle, machine: machine::describe(), effort };
     let text = report::render(&results);
     println!("{text}");
     if quick {

@@ -6,7 +6,8 @@ use crate::{
     Effort,
     flow::{CIPHERS, Direction, Flow, Key},
     idle::Idle,
-    login::{KEX, Logins},
+    login::{KINDS, Logins},
+    rate::{PER_SECOND, Rate},
     scene::Way,
 };
 
@@ -14,6 +15,7 @@ use crate::{
 pub struct Results {
     pub flows: BTreeMap<Key, Vec<Flow>>,
     pub logins: Logins,
+    pub rates: Vec<Rate>,
     pub idle: Vec<Idle>,
     pub machine: String,
     pub effort: Effort,
@@ -56,8 +58,10 @@ way through the door. Idle sessions are authenticated connections with an open s
 held by one client; memory is `VmRSS` of a sentinel that was started for this. The sentinels have \
 their defaults, but for `max_startups` and `max_startups_per_source`.
 
-Not measured yet: logins behind a proxy that adds delay, 1,000 logins at 50 a second, and the \
-sentinel's own work for 200 logins a second.
+Far away means behind a proxy on the client's host that holds every byte back for 25 ms in each \
+direction, and a new connection for the 50 ms of its handshake. Logins at a rate are made by one \
+client program, each a new connection up to an open session channel, begun by the clock and not when \
+the last one is done.
 ";
 
 /// The whole text.
@@ -67,8 +71,8 @@ pub fn render(results: &Results) -> String {
     writeln!(out, "{}", results.machine).unwrap();
     writeln!(
         out,
-        "- {} rounds of {} MiB in each direction, {} logins of each kind\n",
-        effort.rounds, effort.mib, effort.logins
+        "- {} rounds of {} MiB in each direction, {} logins of each kind, {} at a rate\n",
+        effort.rounds, effort.mib, effort.logins, effort.burst
     )
     .unwrap();
     out += &results.ratios();
@@ -76,6 +80,7 @@ pub fn render(results: &Results) -> String {
     out += &results.rates();
     out += &results.cpu();
     out += &results.login_times();
+    out += &results.login_rates();
     out += &results.memory();
     out + METHOD
 }
@@ -89,8 +94,8 @@ impl Results {
         median(self.flows[&(cipher, direction, way)].iter().map(|f| f.cpu))
     }
 
-    fn login(&self, kex: &'static str, way: Way) -> f64 {
-        median(self.logins[&(kex, way)].iter().copied())
+    fn login(&self, kind: &'static str, way: Way) -> f64 {
+        median(self.logins[&(kind, way)].iter().copied())
     }
 
     fn ratios(&self) -> String {
@@ -118,14 +123,14 @@ impl Results {
             let name = format!("throughput {} {}", short(cipher), direction.title());
             row(&mut out, &name, cells.map(|r| format!("{r:.2}")));
         }
-        for (kex, _) in KEX {
-            let time = |way| self.login(kex, way);
+        for (kind, ..) in KINDS {
+            let time = |way| self.login(kind, way);
             let cells =
                 [(Way::Door, Way::Direct), (Way::Door, Way::Jump), (Way::Link, Way::JumpTwice)]
                     .map(|(way, peer)| format!("{:.2}", time(way) / time(peer)));
             row(
                 &mut out,
-                &format!("time of a login, {kex}"),
+                &format!("time of a login, {kind}"),
                 cells.into_iter().chain(["–", "–"].map(str::to_owned)),
             );
         }
@@ -146,9 +151,17 @@ impl Results {
                 / self.cpu_of(cipher, direction, Way::Jump);
             aim(&mut out, &format!("{what}: CPU at most {most} × -J"), cpu, AtMost(most));
         }
-        let (kex, _) = KEX[0];
-        let login = self.login(kex, Way::Door) / self.login(kex, Way::Direct);
-        aim(&mut out, "login: at most 1.15 × direct", login, AtMost(1.15));
+        let login = |kind: usize, way| self.login(KINDS[kind].0, way);
+        let near = login(0, Way::Door) / login(0, Way::Direct);
+        aim(&mut out, "login: at most 1.15 × direct", near, AtMost(1.15));
+        let far = login(2, Way::Door) / login(2, Way::Jump);
+        aim(&mut out, "login 25 ms away: at most 0.6 × -J", far, AtMost(0.6));
+        for rate in self.rates.iter().filter(|rate| rate.way == Way::Door) {
+            let what = format!("p99 of logins at {PER_SECOND} a second, ms: under 250");
+            aim(&mut out, &what, percentile(&rate.times, 99), AtMost(250.0));
+            let what = "logins for a second of the sentinel's CPU: at least 200";
+            aim(&mut out, what, 1e3 / rate.cpu, AtLeast(200.0));
+        }
         let idle = &self.idle[0];
         aim(&mut out, "KiB per idle session: at most 8", idle.per_session(), AtMost(8.0));
         aim(&mut out, "MiB of an idle process: under 16", idle.empty / 1024.0, AtMost(16.0));
@@ -181,13 +194,25 @@ impl Results {
 
     fn login_times(&self) -> String {
         let titles = Way::ALL.map(Way::title);
-        let mut out = table("Login, ms: median / p95", &[&["key exchange"][..], &titles].concat());
-        for (kex, _) in KEX {
+        let mut out = table("Login, ms: median / p95", &[&["kind"][..], &titles].concat());
+        for (kind, ..) in KINDS {
             let cells = Way::ALL.map(|way| {
-                let times = &self.logins[&(kex, way)];
-                format!("{:.0} / {:.0}", self.login(kex, way), percentile(times, 95))
+                let times = &self.logins[&(kind, way)];
+                format!("{:.0} / {:.0}", self.login(kind, way), percentile(times, 95))
             });
-            row(&mut out, kex, cells);
+            row(&mut out, kind, cells);
+        }
+        out + "\n"
+    }
+
+    fn login_rates(&self) -> String {
+        let columns = ["", "p50, ms", "p99, ms", "failed", "sentinel's CPU, ms"];
+        let mut out = table(&format!("Logins at {PER_SECOND} a second"), &columns);
+        for rate in &self.rates {
+            let at = |percent| format!("{:.0}", percentile(&rate.times, percent));
+            let cpu =
+                if rate.way == Way::Direct { "–".into() } else { format!("{:.1}", rate.cpu) };
+            row(&mut out, rate.way.title(), [at(50), at(99), rate.failed.to_string(), cpu]);
         }
         out + "\n"
     }

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::harness::{Sentinel, World, backend_section, lab, make_key};
+use crate::{
+    delay::Proxy,
+    harness::{Sentinel, World, backend_section, lab, make_key},
+};
 
 /// Port of the jump host, and of the door that goes to containers directly and by link.
 const JUMP_PORT: u16 = 2200;
@@ -107,20 +110,46 @@ impl Scene {
 
     /// An ssh configuration with a host for each way; `options` hold on every hop.
     pub fn ssh_config(&self, name: &str, options: &str) -> PathBuf {
+        self.ssh_config_over(name, options, &|address, port| (address.to_owned(), port))
+    }
+
+    /// The same from far away: what the client itself connects to is behind the proxy.
+    pub fn ssh_config_far(&self, name: &str, options: &str) -> (PathBuf, Proxy) {
+        let sentinel = lab().get("LAB_SENTINEL_ADDRESS");
+        let near = [(sentinel, JUMP_PORT), (sentinel, DOOR_PORT), (sentinel, LINK_PORT)];
+        let mut routes: Vec<_> =
+            near.map(|(address, port)| (far_port(port), format!("{address}:{port}"))).into();
+        routes.push((far_port(22), format!("{}:22", self.address)));
+        let proxy = Proxy::start(&routes);
+        let over = |_: &str, port| ("127.0.0.1".to_owned(), far_port(port));
+        (self.ssh_config_over(name, options, &over), proxy)
+    }
+
+    /// `first` says where the client finds what it connects to by itself.
+    fn ssh_config_over(
+        &self,
+        name: &str,
+        options: &str,
+        first: &dyn Fn(&str, u16) -> (String, u16),
+    ) -> PathBuf {
         let (dir, lab) = (self.dir.display(), lab());
         let sentinel = lab.get("LAB_SENTINEL_ADDRESS");
         let host = |name: &str, address: &str, port: u16, user: &str, more: &str| {
             format!("Host {name}\n  HostName {address}\n  Port {port}\n  User {user}\n{more}")
         };
+        let near = |name: &str, address: &str, port: u16, user: &str| {
+            let (address, port) = first(address, port);
+            host(name, &address, port, user, "")
+        };
         let by = |jumps: &str| format!("  ProxyJump {jumps}\n");
         let user = lab.get("LAB_USER");
         let text = [
-            host("direct", &self.address, 22, "alice", ""),
+            near("direct", &self.address, 22, "alice"),
             host("jump", &self.address, 22, "alice", &by("first")),
             host("jump-twice", &self.address, 22, "alice", &by("first,second")),
-            host("door", sentinel, DOOR_PORT, "bench", ""),
-            host("link", sentinel, LINK_PORT, "bench", ""),
-            host("first", sentinel, JUMP_PORT, user, ""),
+            near("door", sentinel, DOOR_PORT, "bench"),
+            near("link", sentinel, LINK_PORT, "bench"),
+            near("first", sentinel, JUMP_PORT, user),
             host("second", lab.get("LAB_B1_ADDRESS"), 22, user, ""),
         ]
         .concat();
@@ -133,6 +162,17 @@ impl Scene {
         let file = self.dir.join(format!("ssh-{name}"));
         fs::write(&file, text + &common).unwrap();
         file
+    }
+
+    /// Address and user of a way that needs no jump.
+    pub fn login(&self, way: Way) -> (String, &'static str) {
+        let sentinel = lab().get("LAB_SENTINEL_ADDRESS");
+        match way {
+            Way::Direct => (format!("{}:22", self.address), "alice"),
+            Way::Door => (format!("{sentinel}:{DOOR_PORT}"), "bench"),
+            Way::Link => (format!("{sentinel}:{LINK_PORT}"), "bench"),
+            Way::Jump | Way::JumpTwice => unreachable!("a jump is two logins"),
+        }
     }
 
     /// CPU seconds so far of what stands on the sentinel's host between client and container.
@@ -177,6 +217,11 @@ fn door_config(dir: &Path, way: &str, port: u16) -> String {
         backend_section("b1"),
         way != Way::Link.host(),
     )
+}
+
+/// Where the client finds `port` of the other side behind the proxy.
+fn far_port(port: u16) -> u16 {
+    20_000 + port
 }
 
 /// A program on a host of the lab.
