@@ -1,7 +1,6 @@
 //! Memory of a sentinel that holds idle sessions.
 
 use std::{
-    fs,
     io::{self, BufRead, BufReader, Write},
     process::{Child, ChildStdin, ChildStdout, Stdio},
     sync::Arc,
@@ -19,7 +18,7 @@ use russh::{
 use crate::{
     Effort,
     harness::lab,
-    scene::{Scene, Way, on_host},
+    scene::{Scene, Way, on_host, resident_kib},
 };
 
 /// The argument that makes this program the client that holds sessions.
@@ -69,9 +68,7 @@ fn settled_kib(pid: u32) -> f64 {
     let mut last = 0.0;
     for _ in 0..40 {
         thread::sleep(Duration::from_millis(500));
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
-        let kib: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        let kib = resident_kib(pid);
         if kib <= last {
             return kib;
         }

@@ -18,6 +18,7 @@
 )]
 
 mod delay;
+mod echo;
 mod flow;
 #[path = "../../tests/e2e/harness/mod.rs"]
 #[allow(dead_code, unused_imports, clippy::pedantic, reason = "it belongs to the tests")]
@@ -29,7 +30,7 @@ mod rate;
 mod report;
 mod scene;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use self::{report::Results, scene::Scene};
 
@@ -41,14 +42,34 @@ pub struct Effort {
     pub mib: u64,
     /// Logins of each kind.
     pub logins: usize,
+    /// Keys typed by each way.
+    pub keys: usize,
+    /// How long a reader is stopped.
+    pub stall: Duration,
     /// Logins at a fixed rate.
     pub burst: usize,
     /// How many idle sessions are held, in rising order.
     pub idle: &'static [usize],
 }
 
-const FULL: Effort = Effort { rounds: 3, mib: 1024, logins: 20, burst: 1000, idle: &[100, 1000] };
-const QUICK: Effort = Effort { rounds: 1, mib: 64, logins: 2, burst: 20, idle: &[20] };
+const FULL: Effort = Effort {
+    rounds: 3,
+    mib: 1024,
+    logins: 20,
+    keys: 500,
+    stall: Duration::from_secs(60),
+    burst: 1000,
+    idle: &[100, 1000],
+};
+const QUICK: Effort = Effort {
+    rounds: 1,
+    mib: 64,
+    logins: 2,
+    keys: 20,
+    stall: Duration::from_secs(2),
+    burst: 20,
+    idle: &[20],
+};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -66,9 +87,12 @@ fn main() {
     let scene = Scene::set();
     let idle = idle::measure(&scene, &effort);
     let flows = flow::measure(&scene, &effort);
+    let echoes = echo::measure(&scene, &effort);
     let logins = login::measure(&scene, &effort);
+    let agent = login::with_agent(&scene, &effort);
     let rates = rate::measure(&scene, &effort);
-    let results = Results { flows, logins, rates, idle, machine: machine::describe(), effort };
+    let results =
+        Results { flows, echoes, logins, agent, rates, idle, machine: machine::describe(), effort };
     let text = report::render(&results);
     println!("{text}");
     if quick {

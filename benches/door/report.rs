@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use crate::{
     Effort,
+    echo::Echoes,
     flow::{CIPHERS, Direction, Flow, Key},
     idle::Idle,
-    login::{KINDS, Logins},
+    login::{AGENT_KEYS, KINDS, Logins},
     rate::{PER_SECOND, Rate},
     scene::Way,
 };
@@ -14,7 +15,9 @@ use crate::{
 /// Everything a run has found out.
 pub struct Results {
     pub flows: BTreeMap<Key, Vec<Flow>>,
+    pub echoes: Echoes,
     pub logins: Logins,
+    pub agent: Vec<f64>,
     pub rates: Vec<Rate>,
     pub idle: Vec<Idle>,
     pub machine: String,
@@ -79,6 +82,7 @@ pub fn render(results: &Results) -> String {
     out += &results.aims();
     out += &results.rates();
     out += &results.cpu();
+    out += &results.keystrokes();
     out += &results.login_times();
     out += &results.login_rates();
     out += &results.memory();
@@ -156,6 +160,14 @@ impl Results {
         aim(&mut out, "login: at most 1.15 × direct", near, AtMost(1.15));
         let far = login(2, Way::Door) / login(2, Way::Jump);
         aim(&mut out, "login 25 ms away: at most 0.6 × -J", far, AtMost(0.6));
+        let what = format!("login with the last of {AGENT_KEYS} keys, ms: under 1000");
+        aim(&mut out, &what, percentile(&self.agent, 95), AtMost(1000.0));
+        let Echoes { echoes, grown } = &self.echoes;
+        for echo in echoes.iter().filter(|echo| echo.beside) {
+            let what = "p99 of a keystroke beside a stopped reader, ms: under 50";
+            aim(&mut out, what, percentile(&echo.times, 99), AtMost(50.0));
+        }
+        aim(&mut out, "MiB for a reader stopped in a flood: under 1", grown / 1024.0, AtMost(1.0));
         for rate in self.rates.iter().filter(|rate| rate.way == Way::Door) {
             let what = format!("p99 of logins at {PER_SECOND} a second, ms: under 250");
             aim(&mut out, &what, percentile(&rate.times, 99), AtMost(250.0));
@@ -201,6 +213,16 @@ impl Results {
                 format!("{:.0} / {:.0}", self.login(kind, way), percentile(times, 95))
             });
             row(&mut out, kind, cells);
+        }
+        out + "\n"
+    }
+
+    fn keystrokes(&self) -> String {
+        let mut out = table("A keystroke and its echo, ms", &["", "p50", "p95", "p99"]);
+        for echo in &self.echoes.echoes {
+            let beside = if echo.beside { ", beside a stopped reader" } else { "" };
+            let cells = [50, 95, 99].map(|p| format!("{:.2}", percentile(&echo.times, p)));
+            row(&mut out, &format!("{}{beside}", echo.way.title()), cells);
         }
         out + "\n"
     }

@@ -91,6 +91,7 @@ impl Scene {
         let world = World { dir: dir.clone(), sentinel: door };
         let address = world.container("b1", "bench", "alice", &[]);
         let World { sentinel: door, .. } = world;
+        admit_bursts();
         for sentinel in [&door, &link] {
             sentinel.wait_until_listed(&["bench"]);
         }
@@ -175,12 +176,20 @@ impl Scene {
         }
     }
 
+    /// The process of the sentinel on a way.
+    pub fn pid(&self, way: Way) -> u32 {
+        match way {
+            Way::Door => self.door.pid(),
+            Way::Link => self.link.pid(),
+            Way::Direct | Way::Jump | Way::JumpTwice => unreachable!("no sentinel on this way"),
+        }
+    }
+
     /// CPU seconds so far of what stands on the sentinel's host between client and container.
     pub fn cpu_seconds(&self, way: Way) -> f64 {
         match way {
             Way::Direct => 0.0,
-            Way::Door => process_seconds(self.door.pid()),
-            Way::Link => process_seconds(self.link.pid()),
+            Way::Door | Way::Link => process_seconds(self.pid(way)),
             Way::Jump | Way::JumpTwice => self.jump.cpu_seconds(),
         }
     }
@@ -222,6 +231,14 @@ fn door_config(dir: &Path, way: &str, port: u16) -> String {
 /// Where the client finds `port` of the other side behind the proxy.
 fn far_port(port: u16) -> u16 {
     20_000 + port
+}
+
+/// Lets the container's sshd take many logins at once: by default it turns some away at the tenth
+/// (`MaxStartups`), and that would be measured.
+fn admit_bursts() {
+    let script = "echo 'MaxStartups 1000' >/etc/ssh/sshd_config.d/bench.conf\n\
+                  kill -HUP \"$(cat /run/sshd.pid)\"";
+    lab().incus("b1", &["exec", "bench-container", "-T", "--", "sh", "-ec", script]);
 }
 
 /// A program on a host of the lab.
@@ -309,6 +326,13 @@ fn cgroups() -> PathBuf {
     let mut fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let mount = fields.find(|f| f.get(2) == Some(&"cgroup2"));
     PathBuf::from(mount.expect("cgroups v2")[1])
+}
+
+/// Resident KiB of a process.
+pub fn resident_kib(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// CPU seconds of a process, all threads.
