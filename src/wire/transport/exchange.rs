@@ -18,7 +18,7 @@ use crate::{
 
 /// A key exchange under way.
 pub(super) struct Exchange {
-    own_kexinit: Vec<u8>,
+    pub(super) own_kexinit: Vec<u8>,
     peer_kexinit: Option<Vec<u8>>,
     step: Step,
     pub(super) sent_newkeys: bool,
@@ -74,7 +74,8 @@ impl Transport {
         let Some(mut exchange) = self.exchange.take() else {
             return Err(Error::Protocol("key exchange message out of place"));
         };
-        if std::mem::take(&mut exchange.skip_guess) && payload[0] == message::KEX_ECDH_INIT {
+        // Whatever number it has: it may belong to a method that is not ours.
+        if std::mem::take(&mut exchange.skip_guess) && matches!(payload[0], 30..=49) {
             self.exchange = Some(exchange);
             return Ok(());
         }

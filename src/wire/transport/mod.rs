@@ -15,6 +15,8 @@
 mod exchange;
 mod ident;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod tests;
 
 use std::{

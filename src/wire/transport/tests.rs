@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use super::*;
 
 /// A connection in a struct: two sides, a virtual clock, and what each side received.
-struct Pair {
-    sides: [Transport; 2],
-    received: [Vec<Vec<u8>>; 2],
-    now: Instant,
+pub(super) struct Pair {
+    pub(super) sides: [Transport; 2],
+    pub(super) received: [Vec<Vec<u8>>; 2],
+    pub(super) now: Instant,
     chunk: usize,
 }
 
@@ -24,7 +24,12 @@ fn params(role: Role, offer: Offer, rekey: RekeyLimits) -> Params {
 }
 
 impl Pair {
-    fn new(cipher: &'static str, kex: &'static str, rekey: RekeyLimits, chunk: usize) -> Self {
+    pub(super) fn new(
+        cipher: &'static str,
+        kex: &'static str,
+        rekey: RekeyLimits,
+        chunk: usize,
+    ) -> Self {
         let identity = Identity::generate_ed25519().unwrap();
         let pinned = vec![identity.public_key().clone()];
         let offer =
@@ -37,7 +42,7 @@ impl Pair {
     }
 
     /// Moves at most one chunk from `from` to the other side; whether anything moved.
-    fn step(&mut self, from: usize) -> Result<bool, Error> {
+    pub(super) fn step(&mut self, from: usize) -> Result<bool, Error> {
         let n = self.chunk.min(self.sides[from].output.len());
         let bytes = self.sides[from].output.filled()[..n].to_vec();
         self.sides[from].output.consume(n);
@@ -50,7 +55,7 @@ impl Pair {
         Ok(n > 0)
     }
 
-    fn settle(&mut self) -> Result<(), Error> {
+    pub(super) fn settle(&mut self) -> Result<(), Error> {
         // A bound instead of trust: 10^6 steps is far more than any test here needs.
         for _ in 0..1_000_000 {
             let moved = [self.step(0)?, self.step(1)?];
@@ -62,13 +67,13 @@ impl Pair {
     }
 }
 
-const CIPHERS: [&str; 4] = [
+pub(super) const CIPHERS: [&str; 4] = [
     "chacha20-poly1305@openssh.com",
     "aes128-gcm@openssh.com",
     "aes256-gcm@openssh.com",
     "aes128-ctr",
 ];
-const METHODS: [&str; 2] = ["curve25519-sha256", "mlkem768x25519-sha256"];
+pub(super) const METHODS: [&str; 2] = ["curve25519-sha256", "mlkem768x25519-sha256"];
 
 #[test]
 fn every_cipher_and_method_connects_byte_by_byte() {
