@@ -167,7 +167,7 @@ impl Transport {
         out.put_string(&reply);
         out.put_string(&signature);
         self.writer.seal(&[&out], &mut self.output)?;
-        self.host_key_used = Some(key);
+        self.host_key_used.get_or_insert_with(|| (key, agreed.host_key.clone()));
         self.finish(exchange, agreed, secret, hash)
     }
 
@@ -195,7 +195,7 @@ impl Transport {
         let hash = self.transcript(exchange, blob, &init, reply).hash(&secret);
         signature::verify(&key, &agreed.host_key, &hash, signature, SkPolicy::default())
             .map_err(|_| Error::HostKeySignature)?;
-        self.host_key_used = Some(key);
+        self.host_key_used.get_or_insert_with(|| (key, agreed.host_key.clone()));
         self.finish(exchange, agreed, secret, hash)
     }
 

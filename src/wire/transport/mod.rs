@@ -110,7 +110,7 @@ pub struct Transport {
     held: Option<Opened>,
     authenticated: bool,
     keyed_at: Instant,
-    host_key_used: Option<PublicKey>,
+    host_key_used: Option<(PublicKey, String)>,
     exchanges: u64,
 }
 
@@ -292,10 +292,17 @@ impl Transport {
         self.peer_sig_algs.as_deref()
     }
 
-    /// The host key of this connection, once the first key exchange is done.
+    /// The host key of the first key exchange, once that is done: later ones may use another, but
+    /// signatures are bound to this one (OpenSSH PROTOCOL, section 3.1).
     #[must_use]
     pub fn host_key(&self) -> Option<&PublicKey> {
-        self.host_key_used.as_ref()
+        self.host_key_used.as_ref().map(|(key, _)| key)
+    }
+
+    /// The signature algorithm that the first key exchange agreed on for [`Self::host_key`].
+    #[must_use]
+    pub fn host_key_algorithm(&self) -> Option<&str> {
+        self.host_key_used.as_ref().map(|(_, algorithm)| algorithm.as_str())
     }
 
     /// Key exchanges finished so far.

@@ -1,5 +1,7 @@
 //! What the documents ask of a transport, one test a rule. `docs/conformance.md` names them.
 
+use ssh_key::PrivateKey;
+
 use super::{
     tests::{CIPHERS, METHODS, Pair},
     *,
@@ -55,4 +57,32 @@ fn a_right_guess_is_used() {
     begin(&mut pair.sides[CLIENT], vec![METHODS[0]], true, &[]);
     pair.settle().unwrap();
     assert!(pair.sides[SERVER].is_open());
+}
+
+/// An identity of the test data.
+fn identity(name: &str) -> Identity {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keys").join(name);
+    let file = std::fs::read_to_string(path).unwrap();
+    Identity::from_private_key(&PrivateKey::from_openssh(file).unwrap()).unwrap()
+}
+
+#[test]
+fn the_first_exchange_names_the_session_and_its_host_key_for_good() {
+    let mut pair = pair();
+    let hosts = ["ed25519", "p256"].map(identity);
+    let keys = hosts.each_ref().map(|host| host.public_key().clone());
+    pair.sides[CLIENT].params.role = Role::Client(keys.to_vec());
+    pair.sides[SERVER].params.role = Role::Server(hosts.into());
+    pair.sides[SERVER].params.offer.host_key = vec!["ssh-ed25519", "ecdsa-sha2-nistp256"];
+    pair.settle().unwrap();
+    let session = *pair.sides[SERVER].session_id().unwrap();
+    pair.sides[CLIENT].params.offer.host_key = vec!["ecdsa-sha2-nistp256"];
+    pair.sides[CLIENT].start_exchange(pair.now).unwrap();
+    pair.settle().unwrap();
+    for side in &pair.sides {
+        assert_eq!(side.exchanges(), 2);
+        assert_eq!(side.session_id(), Some(&session));
+        assert_eq!(side.host_key(), Some(&keys[0]));
+        assert_eq!(side.host_key_algorithm(), Some("ssh-ed25519"));
+    }
 }
