@@ -49,6 +49,8 @@ pub struct Intercept {
     identities: Arc<[Identity]>,
     session_id: [u8; 32],
     own: Option<OwnName>,
+    /// Signature algorithm of the key exchange: an RSA key proves itself with no other.
+    host_key_algorithm: String,
     /// Replies to the client's global requests that the far side still owes.
     owed: u64,
     /// A proof to put in place of one of them: how many come before it, and the message.
@@ -59,7 +61,16 @@ impl Intercept {
     /// For a client connection with `session_id`, to a container called `own`.
     #[must_use]
     pub fn new(identities: Arc<[Identity]>, session_id: [u8; 32], own: Option<OwnName>) -> Self {
-        Self { identities, session_id, own, owed: 0, proof: None }
+        let host_key_algorithm = String::new();
+        Self { identities, session_id, own, host_key_algorithm, owed: 0, proof: None }
+    }
+
+    /// Proves RSA keys with `algorithm`, the one agreed on in the key exchange, where that is one of
+    /// RSA's: OpenSSH's client accepts no other then.
+    #[must_use]
+    pub fn with_host_key_algorithm(mut self, algorithm: Option<&str>) -> Self {
+        algorithm.unwrap_or_default().clone_into(&mut self.host_key_algorithm);
+        self
     }
 
     /// The announcement of the door's own host keys, sent once after authentication.
@@ -130,7 +141,9 @@ impl Intercept {
             signed.put_string(HOSTKEYS_PROVE);
             signed.put_string(&self.session_id);
             signed.put_string(blob);
-            out.put_string(&identity.sign(identity.algorithms().first()?, &signed).ok()?);
+            let algorithms = identity.algorithms();
+            let agreed = algorithms.iter().find(|name| **name == self.host_key_algorithm);
+            out.put_string(&identity.sign(agreed.or(algorithms.first())?, &signed).ok()?);
         }
         r.end().ok()?;
         Some(out)
@@ -267,6 +280,32 @@ mod tests {
         let signature = r.string().unwrap();
         assert!(verify(&key, "ssh-ed25519", &signed, signature, SkPolicy::default()).is_ok());
         assert_eq!(intercept.from_upstream(&success), Ok(Verdict::Forward));
+    }
+
+    #[test]
+    fn an_rsa_key_is_proved_with_the_algorithm_of_the_key_exchange() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys/rsa");
+        let file = std::fs::read_to_string(path).unwrap();
+        let file = ssh_key::PrivateKey::from_openssh(file).unwrap();
+        for (agreed, expected) in [
+            (Some("rsa-sha2-256"), "rsa-sha2-256"),
+            (Some("rsa-sha2-512"), "rsa-sha2-512"),
+            (Some("ssh-ed25519"), "rsa-sha2-512"),
+            (None, "rsa-sha2-512"),
+        ] {
+            let identity = Identity::from_private_key(&file).unwrap();
+            let key = identity.public_key().clone();
+            let intercept = Intercept::new([identity].into(), [7; 32], None);
+            let mut intercept = intercept.with_host_key_algorithm(agreed);
+            let mut prove = request(HOSTKEYS_PROVE, true);
+            prove.put_string(key.blob());
+            intercept.from_client(&prove).unwrap();
+            let answer = intercept.from_upstream(&[message::REQUEST_FAILURE]);
+            let Ok(Verdict::Replace(proof)) = answer else { panic!("no proof") };
+            let mut proof = Reader::new(&proof[1..]);
+            let mut signature = Reader::new(proof.string().unwrap());
+            assert_eq!(signature.text(), Ok(expected));
+        }
     }
 
     #[test]

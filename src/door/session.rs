@@ -211,7 +211,8 @@ fn join(
     ServerAuth::succeed(&mut connection.transport).ok()?;
     connection.transport.set_authenticated();
     let session_id = *connection.transport.session_id()?;
-    let intercept = Intercept::new(shared.keys.host.clone(), session_id, upstream.own);
+    let intercept = Intercept::new(shared.keys.host.clone(), session_id, upstream.own)
+        .with_host_key_algorithm(connection.transport.host_key_algorithm());
     // Only OpenSSH is known to understand the announcement; it costs others a refusal.
     let is_openssh = |i: &str| i.starts_with("SSH-2.0-OpenSSH_");
     if connection.transport.peer_ident().is_some_and(is_openssh) {
