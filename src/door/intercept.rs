@@ -18,8 +18,9 @@ use crate::wire::{
 const HOSTKEYS: &[u8] = b"hostkeys-00@openssh.com";
 const HOSTKEYS_PROVE: &[u8] = b"hostkeys-prove-00@openssh.com";
 
-/// A request name that no sshd knows.
-const UNKNOWN: &[u8] = b"none@containarium";
+/// A request name that no sshd knows: it stands under a domain that cannot exist (RFC 2606), where
+/// nobody else can define it (RFC 4251, section 6).
+const UNKNOWN: &[u8] = b"none@containarium.invalid";
 
 /// Host keys that one proof may ask for.
 const MAX_PROOFS: usize = 16;
@@ -316,6 +317,14 @@ mod tests {
         assert!(intercept.from_client(&prove).is_ok());
         let refusal = [message::REQUEST_FAILURE];
         assert_eq!(intercept.from_upstream(&refusal), Ok(Verdict::Forward));
+    }
+
+    #[test]
+    fn the_refused_name_is_one_that_a_program_may_define_for_itself() {
+        let name = std::str::from_utf8(UNKNOWN).unwrap();
+        assert!(name.len() <= 64 && name.bytes().all(|b| b.is_ascii_graphic() && b != b','));
+        let (local, domain) = name.split_once('@').unwrap();
+        assert!(!local.is_empty() && !domain.contains('@') && domain.contains('.'));
     }
 
     #[test]
