@@ -153,6 +153,12 @@ impl PacketWriter {
         Self { sealing: Sealing::plain(), seq: 0, used: Used::default() }
     }
 
+    /// The sequence number of the packet that was sealed last.
+    #[must_use]
+    pub fn last_seq(&self) -> u32 {
+        self.seq.wrapping_sub(1)
+    }
+
     /// What the present keys have carried.
     #[must_use]
     pub fn used(&self) -> Used {

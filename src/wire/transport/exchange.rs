@@ -16,6 +16,10 @@ use crate::{
     },
 };
 
+/// Answers that wait for the end of a key exchange, in bytes: many more than an honest peer asks
+/// for in the round trip before it sees our KEXINIT.
+const MAX_HELD: usize = 64 * 1024;
+
 /// A key exchange under way.
 pub(super) struct Exchange {
     pub(super) own_kexinit: Vec<u8>,
@@ -24,6 +28,8 @@ pub(super) struct Exchange {
     pub(super) sent_newkeys: bool,
     pub(super) deadline: Instant,
     skip_guess: bool,
+    /// What may be sent only after our NEWKEYS.
+    pub(super) held: Vec<Vec<u8>>,
 }
 
 /// What the peer has to say next.
@@ -42,6 +48,16 @@ impl Exchange {
     pub(super) fn has_peer_kexinit(&self) -> bool {
         self.peer_kexinit.is_some()
     }
+
+    /// Keeps an answer for later.
+    pub(super) fn hold(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let size: usize = self.held.iter().map(Vec::len).sum();
+        if size + payload.len() > MAX_HELD {
+            return Err(Error::Protocol("too many requests in key exchange"));
+        }
+        self.held.push(payload.to_vec());
+        Ok(())
+    }
 }
 
 impl Transport {
@@ -57,6 +73,7 @@ impl Transport {
             sent_newkeys: false,
             deadline: now + KEX_TIMEOUT,
             skip_guess: false,
+            held: Vec::new(),
         }));
         Ok(())
     }
@@ -253,6 +270,9 @@ impl Transport {
         exchange.sent_newkeys = true;
         if first && self.wants_ext_info {
             self.send_ext_info()?;
+        }
+        for answer in std::mem::take(&mut exchange.held) {
+            self.writer.seal(&[&answer], &mut self.output)?;
         }
         Ok(Step::NewKeys(Box::new(opening)))
     }

@@ -20,6 +20,7 @@ mod rules;
 mod tests;
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -47,6 +48,9 @@ const OUTPUT_LIMIT: usize = 512 * 1024;
 
 /// The same before authentication, where answers are few and peers are strangers.
 const OUTPUT_LIMIT_UNAUTHENTICATED: usize = 64 * 1024;
+
+/// Refusals kept for an owner that asks for them: more than it passes on in one go is a peer's play.
+const MAX_REFUSALS: usize = 64;
 
 /// A key exchange that lasts longer ends the connection.
 const KEX_TIMEOUT: Duration = Duration::from_secs(30);
@@ -112,6 +116,7 @@ pub struct Transport {
     keyed_at: Instant,
     host_key_used: Option<(PublicKey, String)>,
     exchanges: u64,
+    refusals: VecDeque<u32>,
 }
 
 impl Transport {
@@ -138,6 +143,7 @@ impl Transport {
             keyed_at: now,
             host_key_used: None,
             exchanges: 0,
+            refusals: VecDeque::new(),
         };
         transport.output.extend(transport.params.ident.as_bytes());
         transport.output.extend(b"\r\n");
@@ -212,6 +218,47 @@ impl Transport {
             return Err(Error::Protocol("sending during key exchange"));
         }
         self.writer.seal(parts, &mut self.output)
+    }
+
+    /// Sends one packet as an answer: now, or right after the key exchange that forbids it, in the
+    /// order of these calls.
+    ///
+    /// # Errors
+    /// Too much waits for the end of a key exchange, or the packet is too long.
+    pub fn answer(&mut self, payload: &[u8]) -> Result<(), Error> {
+        match &mut self.exchange {
+            Some(exchange) if !exchange.sent_newkeys => exchange.hold(payload),
+            Some(_) | None => self.writer.seal(&[payload], &mut self.output),
+        }
+    }
+
+    /// Refuses the packet that waits as unknown (RFC 4253, section 11.4), and consumes it.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub fn refuse(&mut self) -> Result<(), Error> {
+        if let Some(seq) = self.packet_number() {
+            self.unimplemented(seq)?;
+        }
+        self.consume();
+        Ok(())
+    }
+
+    /// The sequence number of the packet that waits.
+    #[must_use]
+    pub fn packet_number(&self) -> Option<u32> {
+        self.held.as_ref().map(|held| held.seq)
+    }
+
+    /// The sequence number of the packet that was sent last.
+    #[must_use]
+    pub fn sent_number(&self) -> u32 {
+        self.writer.last_seq()
+    }
+
+    /// The sequence number of a packet that the peer refused as unknown, each told once.
+    pub fn next_refusal(&mut self) -> Option<u32> {
+        self.refusals.pop_front()
     }
 
     /// Says goodbye; nothing should be sent after it. `text` reaches the person at the other end.
@@ -344,7 +391,14 @@ impl Transport {
         self.check_order(number)?;
         match number {
             message::DISCONNECT => Err(disconnected(payload)),
-            message::IGNORE | message::DEBUG | message::UNIMPLEMENTED | message::PONG => Ok(true),
+            message::IGNORE | message::DEBUG | message::PONG => Ok(true),
+            message::UNIMPLEMENTED => {
+                let refused = payload.get(1..5).and_then(|bytes| bytes.try_into().ok());
+                if self.refusals.len() < MAX_REFUSALS {
+                    self.refusals.extend(refused.map(u32::from_be_bytes));
+                }
+                Ok(true)
+            }
             message::EXT_INFO => self.on_ext_info(opened).map(|()| true),
             message::KEXINIT | message::NEWKEYS | 30..=49 => {
                 let payload = payload.to_vec();
@@ -397,7 +451,7 @@ impl Transport {
 
     /// Answers only where that grants nothing to a stranger (OpenSSH's CVE-2025-26466).
     fn on_ping(&mut self, opened: &Opened) -> Result<(), Error> {
-        if !self.authenticated || !self.can_send() {
+        if !self.authenticated {
             return Ok(());
         }
         let mut r = Reader::new(&self.input.filled()[opened.payload.clone()]);
@@ -405,16 +459,13 @@ impl Transport {
         let mut pong = vec![message::PONG];
         pong.put_string(r.string()?);
         r.end()?;
-        self.writer.seal(&[&pong], &mut self.output)
+        self.answer(&pong)
     }
 
     fn unimplemented(&mut self, seq: u32) -> Result<(), Error> {
-        if self.can_send() {
-            let mut payload = vec![message::UNIMPLEMENTED];
-            payload.put_uint32(seq);
-            self.writer.seal(&[&payload], &mut self.output)?;
-        }
-        Ok(())
+        let mut payload = vec![message::UNIMPLEMENTED];
+        payload.put_uint32(seq);
+        self.answer(&payload)
     }
 }
 
