@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use super::{pipe::End, unknown::Unknown};
 use crate::wire::{
     codec::{Reader, Write},
     error::Error,
@@ -56,14 +57,23 @@ pub struct Intercept {
     owed: u64,
     /// A proof to put in place of one of them: how many come before it, and the message.
     proof: Option<(u64, Vec<u8>)>,
+    /// What went on from the client, and from the far side, and may come back refused.
+    unknown: [Unknown; 2],
 }
 
 impl Intercept {
     /// For a client connection with `session_id`, to a container called `own`.
     #[must_use]
     pub fn new(identities: Arc<[Identity]>, session_id: [u8; 32], own: Option<OwnName>) -> Self {
-        let host_key_algorithm = String::new();
-        Self { identities, session_id, own, host_key_algorithm, owed: 0, proof: None }
+        Self {
+            identities,
+            session_id,
+            own,
+            host_key_algorithm: String::new(),
+            owed: 0,
+            proof: None,
+            unknown: [Unknown::default(), Unknown::default()],
+        }
     }
 
     /// Proves RSA keys with `algorithm`, the one agreed on in the key exchange, where that is one of
@@ -72,6 +82,15 @@ impl Intercept {
     pub fn with_host_key_algorithm(mut self, algorithm: Option<&str>) -> Self {
         algorithm.unwrap_or_default().clone_into(&mut self.host_key_algorithm);
         self
+    }
+
+    /// What went on from one side and may be refused by the other.
+    pub fn unknown(&mut self, from: End) -> &mut Unknown {
+        let [client, upstream] = &mut self.unknown;
+        match from {
+            End::Client => client,
+            End::Upstream => upstream,
+        }
     }
 
     /// The announcement of the door's own host keys, sent once after authentication.

@@ -12,6 +12,7 @@ pub mod observe;
 pub mod pipe;
 pub mod registry;
 mod session;
+pub mod unknown;
 mod upstream;
 
 use std::sync::Arc;

@@ -23,6 +23,7 @@ use tokio::time::{Sleep, sleep_until};
 use super::{
     intercept::{Intercept, Verdict},
     observe::Observed,
+    unknown::Unknown,
 };
 use crate::{
     clock::now,
@@ -101,10 +102,13 @@ impl Pipe {
             End::Upstream => (upstream, client, End::Client),
         };
         loop {
-            let packet = match source.transport.next(now()) {
-                Ok(Some(packet)) if sink.can_take() => packet,
-                Ok(Some(_) | None) => return Ok(()),
-                Err(e) => return Err(Ended { by: from, how: e.into() }),
+            let arrived = source.transport.next(now()).map(drop);
+            arrived
+                .and_then(|()| pass_refusals(source, sink, intercept.unknown(other)))
+                .map_err(|e| Ended { by: from, how: e.into() })?;
+            let packet = match source.transport.packet() {
+                Some(packet) if sink.can_take() => packet,
+                Some(_) | None => return Ok(()),
             };
             let verdict = match from {
                 End::Client => {
@@ -116,13 +120,17 @@ impl Pipe {
                     intercept.from_upstream(packet)
                 }
             };
-            let sent = match verdict {
-                Ok(Verdict::Forward) => sink.transport.send(&[packet]),
-                Ok(Verdict::Replace(other)) => sink.transport.send(&[&other]),
-                Ok(Verdict::Drop) => Ok(()),
+            let message = packet.first().copied().unwrap_or_default();
+            let (sent, passed) = match verdict {
+                Ok(Verdict::Forward) => (sink.transport.send(&[packet]), true),
+                Ok(Verdict::Replace(other)) => (sink.transport.send(&[&other]), false),
+                Ok(Verdict::Drop) => (Ok(()), false),
                 Err(e) => return Err(Ended { by: from, how: e.into() }),
             };
             sent.map_err(|e| Ended { by: other, how: e.into() })?;
+            if let (true, Some(number)) = (passed, source.transport.packet_number()) {
+                intercept.unknown(from).pass(message, number, sink.transport.sent_number());
+            }
             source.transport.consume();
         }
     }
@@ -240,4 +248,18 @@ impl Pipe {
             End::Upstream => &mut self.client,
         }
     }
+}
+
+/// Tells `sender` what `refuser` refused of what came from it, before anything that follows.
+fn pass_refusals(
+    refuser: &mut Connection,
+    sender: &mut Connection,
+    passed: &mut Unknown,
+) -> Result<(), WireError> {
+    while let Some(number) = refuser.transport.next_refusal() {
+        if let Some(refusal) = passed.refuse(number) {
+            sender.transport.answer(&refusal)?;
+        }
+    }
+    Ok(())
 }

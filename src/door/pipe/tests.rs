@@ -250,3 +250,45 @@ async fn each_end_is_told_apart() {
     assert_eq!(ended.by, End::Upstream);
     assert!(ended.how.to_string().contains("disconnected"), "{ended:?}");
 }
+
+async fn arrived(connection: &mut Connection) -> Vec<u8> {
+    connection.next_packet().await.unwrap();
+    connection.transport.packet().unwrap().to_vec()
+}
+
+#[tokio::test]
+async fn a_refusal_comes_back_under_the_senders_number() {
+    use crate::wire::message::PING;
+    let setup = Setup { cipher: CIPHERS[0], limits: [NEVER; 4], buffer: 10_000 };
+    let (mut client, mut pipe, mut server) = pipe(&setup).await;
+    let talk = async {
+        // A ping ends at the door: from here on, the two connections count differently.
+        client.transport.send(&[&[PING, 0, 0, 0, 0]]).unwrap();
+        for client_asks in [true, false] {
+            let (asks, refuses) =
+                if client_asks { (&mut client, &mut server) } else { (&mut server, &mut client) };
+            for message in [&[94, 1][..], &[200, 1], &[201, 1]] {
+                asks.transport.send(&[message]).unwrap();
+            }
+            let number = asks.transport.sent_number();
+            asks.drain().await.unwrap();
+            for known in [94, 200] {
+                assert_eq!(arrived(refuses).await, [known, 1]);
+                refuses.transport.consume();
+            }
+            assert_eq!(arrived(refuses).await, [201, 1]);
+            assert_ne!(refuses.transport.packet_number(), Some(number));
+            refuses.transport.refuse().unwrap();
+            refuses.transport.send(&[&[94, 2]]).unwrap();
+            refuses.drain().await.unwrap();
+            assert_eq!(arrived(asks).await, [94, 2]);
+            asks.transport.consume();
+            assert_eq!(asks.transport.next_refusal(), Some(number));
+            assert_eq!(asks.transport.next_refusal(), None);
+        }
+    };
+    tokio::select! {
+        ended = pipe.run() => panic!("{ended:?}"),
+        done = tokio::time::timeout(PATIENCE, talk) => done.unwrap(),
+    }
+}
