@@ -127,7 +127,8 @@ impl Pipe {
                 Ok(Verdict::Drop) => (Ok(()), false),
                 Err(e) => return Err(Ended { by: from, how: e.into() }),
             };
-            sent.map_err(|e| Ended { by: other, how: e.into() })?;
+            // Whoever sent what does not fit the other connection ends its own.
+            sent.map_err(|e| Ended { by: from, how: e.into() })?;
             if let (true, Some(number)) = (passed, source.transport.packet_number()) {
                 intercept.unknown(from).pass(message, number, sink.transport.sent_number());
             }

@@ -28,7 +28,8 @@ struct Setup {
 const NEVER: u64 = u64::MAX;
 
 fn params(role: Role, cipher: &'static str, bytes: u64) -> Params {
-    let offer = Offer { cipher: vec![cipher], ..Offer::front(vec!["ssh-ed25519"]) };
+    let mac = vec!["hmac-sha2-256"];
+    let offer = Offer { cipher: vec![cipher], mac, ..Offer::front(vec!["ssh-ed25519"]) };
     let rekey = RekeyLimits { bytes, ..RekeyLimits::default() };
     Params { ident: "SSH-2.0-OpenSSH_9.9".into(), offer, rekey, role }
 }
@@ -290,5 +291,26 @@ async fn a_refusal_comes_back_under_the_senders_number() {
     tokio::select! {
         ended = pipe.run() => panic!("{ended:?}"),
         done = tokio::time::timeout(PATIENCE, talk) => done.unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn what_fits_one_connection_but_not_the_other_ends_its_sender() {
+    // Lengths are multiples of 8 with one cipher and 4 less than one of 16 with the other.
+    let largest = crate::wire::packet::MAX_PACKET - 5;
+    for (size, fits) in [(largest - 12, true), (largest, false)] {
+        let setup = Setup { cipher: CIPHERS[0], limits: [NEVER; 4], buffer: 10_000 };
+        let (_, mut pipe, _) = pipe(&setup).await;
+        let [mut client, front] = neighbours(CIPHERS[0], [NEVER; 2], 1 << 20).await;
+        let [back, mut server] = neighbours("aes128-ctr", [NEVER; 2], 1 << 20).await;
+        (pipe.client, pipe.upstream) = (front, back);
+        client.transport.send(&[&vec![94; size]]).unwrap();
+        client.drain().await.unwrap();
+        tokio::select! {
+            ended = pipe.run() => {
+                assert!(!fits && ended.by == End::Client, "{ended:?}");
+            }
+            got = arrived(&mut server) => assert!(fits && got.len() == size),
+        }
     }
 }
