@@ -24,6 +24,9 @@ pub enum Error {
     /// The peer broke a rule.
     #[error("protocol error: {0}")]
     Protocol(&'static str),
+    /// The peer asked for a service that there is not (RFC 4253, section 10).
+    #[error("service is not available")]
+    Service,
     /// The key exchange was not finished in time.
     #[error("key exchange timed out")]
     KexTimeout,
@@ -56,6 +59,7 @@ impl Error {
             Self::NoCommon(_) | Self::KexTimeout | Self::HostKeySignature | Self::Crypto => {
                 Some(Reason::KeyExchangeFailed)
             }
+            Self::Service => Some(Reason::ServiceNotAvailable),
             Self::HostKey(_) => Some(Reason::HostKeyNotVerifiable),
             Self::PacketLength | Self::Malformed | Self::Protocol(_) => Some(Reason::ProtocolError),
         }
@@ -65,5 +69,34 @@ impl Error {
 impl From<Malformed> for Error {
     fn from(_: Malformed) -> Self {
         Self::Malformed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_the_reason_code_of_its_kind() {
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqRmYdWkC8NSTf4eDvyGUj0zaPbhj8gHZMpiUm+3HXQ";
+        let key = Box::new(PublicKey::from_line(key).unwrap());
+        // The numbers of RFC 4250, section 4.2.2; `None`: nothing is said.
+        for (error, reason) in [
+            (Error::Identification, None),
+            (Error::Disconnected { reason: 2, text: String::new() }, None),
+            (Error::PacketLength, Some(2)),
+            (Error::Malformed, Some(2)),
+            (Error::Protocol(""), Some(2)),
+            (Error::NoCommon("cipher"), Some(3)),
+            (Error::KexTimeout, Some(3)),
+            (Error::HostKeySignature, Some(3)),
+            (Error::Crypto, Some(3)),
+            (Error::Mac, Some(5)),
+            (Error::Service, Some(7)),
+            (Error::HostKey(key), Some(9)),
+        ] {
+            assert_eq!(error.reason().map(|r| r as u32), reason, "{error}");
+        }
     }
 }

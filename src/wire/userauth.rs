@@ -14,7 +14,7 @@ use super::{
     transport::Transport,
 };
 
-/// Authentication requests on one connection, whatever they are.
+/// Service and authentication requests on one connection, whatever they are.
 const MAX_REQUESTS: u32 = 128;
 
 const SERVICE_USERAUTH: &[u8] = b"ssh-userauth";
@@ -116,12 +116,15 @@ impl ServerAuth {
     }
 
     fn on_service(&mut self, transport: &mut Transport, packet: &[u8]) -> Result<Request, Error> {
+        self.count()?;
         let mut r = Reader::new(packet);
         r.byte()?;
-        if r.string()? != SERVICE_USERAUTH || self.service {
-            return Err(Error::Protocol("service is not available"));
-        }
+        let service = r.string()?;
         r.end()?;
+        if service != SERVICE_USERAUTH {
+            return Err(Error::Service);
+        }
+        // Again and again, if asked: paramiko asks before each request.
         self.service = true;
         let mut out = vec![message::SERVICE_ACCEPT];
         out.put_string(SERVICE_USERAUTH);
@@ -129,11 +132,16 @@ impl ServerAuth {
         Ok(Request::Answered)
     }
 
-    fn on_request(&mut self, transport: &mut Transport, packet: &[u8]) -> Result<Request, Error> {
+    fn count(&mut self) -> Result<(), Error> {
         self.requests += 1;
         if self.requests > MAX_REQUESTS {
             return Err(Error::Protocol("too many authentication requests"));
         }
+        Ok(())
+    }
+
+    fn on_request(&mut self, transport: &mut Transport, packet: &[u8]) -> Result<Request, Error> {
+        self.count()?;
         let mut r = Reader::new(packet);
         r.byte()?;
         let (user, service, method) = (r.string()?, r.string()?, r.string()?);
@@ -423,8 +431,10 @@ mod tests {
         let mut auth = ServerAuth::default();
         ask(&mut client, &mut server, now, &service("ssh-userauth"));
         auth.on_packet(&mut server).unwrap();
-        for i in 0..=MAX_REQUESTS {
-            ask(&mut client, &mut server, now, &request("a", "ssh-connection", "none", b""));
+        for i in 1..=MAX_REQUESTS {
+            let again = service("ssh-userauth");
+            let none = request("a", "ssh-connection", "none", b"");
+            ask(&mut client, &mut server, now, if i % 2 == 0 { &again } else { &none });
             assert_eq!(auth.on_packet(&mut server).is_ok(), i < MAX_REQUESTS);
         }
     }
