@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     clock,
+    command::context::{Meter, Usage},
     config::{self, Config, needs_restart},
     console::{
         Console, ConsoleError, Services,
@@ -30,9 +31,10 @@ use crate::{
     fleet::Fleet,
     link::Stream,
     model::text,
+    process::{self, Runtimes},
     reach::Reach,
     store::keys::{KeyStoreError, Keys},
-    telemetry::{Telemetry, TelemetryError},
+    telemetry::{self, Telemetry, TelemetryError},
     wire::identity::{Identity, IdentityError},
 };
 
@@ -181,11 +183,12 @@ fn build(
     let link_key = Arc::new(Identity::from_private_key(&keys.link)?);
     let reach = Reach::new(fleet.clone(), config.clone(), link_key);
     let (registry, reloaded) = (Registry::default(), Arc::clone(running));
-    let count = registry.count();
+    let runtimes = Runtimes::default();
+    runtimes.add(tokio::runtime::Handle::current());
     let jumps = reach.clone();
     let console = Console::new(Services {
         inventory: fleet.inventory(),
-        sessions: Arc::new(move || *count.borrow()),
+        usage: meter(registry.clone(), runtimes.clone()),
         open_port: Arc::new(move |container, port| {
             let reach = jumps.clone();
             async move {
@@ -207,7 +210,21 @@ fn build(
         reach,
         console: Arc::new(console),
         registry,
+        runtimes,
         tasks: TaskTracker::new(),
+    })
+}
+
+/// What `status` tells of the sentinel itself.
+fn meter(registry: Registry, runtimes: Runtimes) -> Meter {
+    let sessions = registry.count();
+    Arc::new(move || Usage {
+        sessions: *sessions.borrow(),
+        connections: registry.connections(),
+        tasks: runtimes.tasks(),
+        descriptors: process::descriptors(),
+        resident_bytes: process::resident_bytes(),
+        panics: telemetry::panics(),
     })
 }
 

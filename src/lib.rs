@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`model`] | pure: the words of the domain, names, keys, containers, the inventory |
 //! | [`clock`] | the clocks, read by drivers only |
+//! | [`process`] | what this process uses: tasks, descriptors, memory |
 //! | [`config`] | `sentinel.toml` to [`config::Config`]; errors name file, line and key |
 //! | [`wire`] | pure: SSH transport and authentication, sans-IO, both roles |
 //! | [`access`] | pure: a login name and a proven key become a permit, or nothing |
@@ -38,6 +39,7 @@ pub mod fleet;
 pub mod incus;
 pub mod link;
 pub mod model;
+pub mod process;
 pub mod reach;
 pub mod store;
 pub mod telemetry;

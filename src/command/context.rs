@@ -12,8 +12,25 @@ use crate::model::{
     principal::{Principal, Role},
 };
 
-/// Tells how many sessions are open at the door.
-pub type SessionCount = Arc<dyn Fn() -> usize + Send + Sync>;
+/// What the sentinel does and uses at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Open sessions at the door.
+    pub sessions: usize,
+    /// Connections at the door, before and after login.
+    pub connections: usize,
+    /// Live tasks.
+    pub tasks: usize,
+    /// Open file descriptors.
+    pub descriptors: usize,
+    /// Resident memory in bytes.
+    pub resident_bytes: u64,
+    /// Panics since start: each ended one task, and is a bug.
+    pub panics: u64,
+}
+
+/// Tells what the sentinel does and uses now.
+pub type Meter = Arc<dyn Fn() -> Usage + Send + Sync>;
 
 /// Reads the configuration again: the changed keys that need a restart, or the first mistake.
 pub type Reload = Arc<dyn Fn() -> Result<Vec<&'static str>, String> + Send + Sync>;
@@ -25,8 +42,8 @@ pub struct Context {
     pub principal: Principal,
     /// What runs where.
     pub inventory: watch::Receiver<Arc<Inventory>>,
-    /// Open sessions at the door.
-    pub sessions: SessionCount,
+    /// What the sentinel does and uses now.
+    pub usage: Meter,
     /// Reads the configuration again.
     pub reload: Reload,
     /// When the sentinel started.

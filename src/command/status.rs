@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    context::Context,
+    context::{Context, Usage},
     failure::Failure,
     report::{Field, Part, Report, Table},
     view::{age, size},
@@ -17,9 +17,19 @@ struct Status {
     started: Timestamp,
     uptime_seconds: i64,
     sessions: usize,
+    connections: usize,
     containers: usize,
+    process: Process,
     backends: Vec<BackendView>,
     problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Process {
+    tasks: usize,
+    descriptors: usize,
+    resident_bytes: u64,
+    panics: u64,
 }
 
 #[derive(Serialize)]
@@ -42,20 +52,26 @@ const COLUMNS: &[&str] =
 
 pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     let inventory = context.snapshot();
+    let Usage { sessions, connections, tasks, descriptors, resident_bytes, panics } =
+        (context.usage)();
     let status = Status {
         version: context.version,
         started: context.started,
         uptime_seconds: context.now.duration_since(context.started).as_secs().max(0),
-        sessions: (context.sessions)(),
+        sessions,
+        connections,
         containers: inventory.containers().count(),
+        process: Process { tasks, descriptors, resident_bytes, panics },
         backends: inventory.backends.iter().map(|b| BackendView::new(b)).collect(),
-        problems: problems(&inventory),
+        problems: problems(&inventory, panics),
     };
+    let memory = size(resident_bytes);
     let fields = vec![
         Field::one("Version", status.version),
         Field::one("Uptime", age(context.now, context.started)),
         Field::one("Sessions", status.sessions.to_string()),
         Field::one("Containers", status.containers.to_string()),
+        Field::one("Process", format!("{memory}, {tasks} tasks, {descriptors} descriptors")),
         Field::many("Problems", status.problems.clone()),
     ];
     let rows = status.backends.iter().map(|b| b.row(context.now)).collect();
@@ -64,7 +80,8 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     Ok(report.part(Part::Table(Table { columns: COLUMNS, rows })))
 }
 
-fn problems(inventory: &Inventory) -> Vec<String> {
+fn problems(inventory: &Inventory, panics: u64) -> Vec<String> {
+    let bugs = (panics > 0).then(|| format!("panics since start: {panics}; the log has them"));
     let away = inventory.backends.iter().filter_map(|b| match &b.presence {
         Presence::Away { reason, .. } => Some(format!("backend {}: {reason}", b.name)),
         Presence::Up { .. } | Presence::Unknown => None,
@@ -77,7 +94,7 @@ fn problems(inventory: &Inventory) -> Vec<String> {
     let labels = all.flat_map(|c| {
         c.problems.iter().map(move |p| format!("container {} on {}: {p}", c.name, c.backend))
     });
-    away.chain(duplicates).chain(labels).collect()
+    bugs.into_iter().chain(away).chain(duplicates).chain(labels).collect()
 }
 
 impl BackendView {
@@ -137,6 +154,7 @@ Version:     0.0.0-test
 Uptime:      1h
 Sessions:    7
 Containers:  3
+Process:     14MiB, 80 tasks, 31 descriptors
 Problems:    backend spot-2: connection refused
              container alice on spot-2: hidden by alice on an earlier backend
              container bob on spot-1: label host-keys: not an OpenSSH public key line
@@ -150,5 +168,20 @@ spot-2   default  away for 10m  -      2           -     -             10m ago
         let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
         assert_eq!(json["uptime_seconds"], 3600);
         assert_eq!(json["backends"][1]["reason"], "connection refused");
+        assert_eq!(json["connections"], 9);
+        let process = serde_json::json!({
+            "tasks": 80, "descriptors": 31, "resident_bytes": 14 << 20, "panics": 0,
+        });
+        assert_eq!(json["process"], process);
+    }
+
+    #[test]
+    fn a_panic_is_a_problem() {
+        let mut context = context(admin());
+        let quiet = (context.usage)();
+        context.usage = std::sync::Arc::new(move || super::Usage { panics: 2, ..quiet });
+        let outcome = execute_line(b"status", &context);
+        let line = "Problems:    panics since start: 2; the log has them\n";
+        assert!(outcome.stdout.contains(line), "{}", outcome.stdout);
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::context::Context;
+use super::context::{Context, Usage};
 use crate::model::{
     authorized_keys::{AuthorizedKey, KeyOptions},
     container::{Collaborator, Container, Status},
@@ -116,7 +116,14 @@ pub(crate) fn context(principal: Principal) -> Context {
     Context {
         principal,
         inventory: watch::channel(Arc::new(fleet())).1,
-        sessions: Arc::new(|| 7),
+        usage: Arc::new(|| Usage {
+            sessions: 7,
+            connections: 9,
+            tasks: 80,
+            descriptors: 31,
+            resident_bytes: 14 << 20,
+            panics: 0,
+        }),
         started: at(0),
         now: at(3600),
         reload: Arc::new(|| Ok(Vec::new())),

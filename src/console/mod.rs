@@ -31,7 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{handler::Visitor, leash::Leash};
 use crate::{
-    command::context::{Reload, SessionCount},
+    command::context::{Meter, Reload},
     link::Stream,
     model::{
         container::Container, inventory::Inventory, key::PublicKey, name::ContainerName,
@@ -48,8 +48,8 @@ pub type OpenPort =
 pub struct Services {
     /// What runs where.
     pub inventory: watch::Receiver<Arc<Inventory>>,
-    /// Open sessions at the door, for `status`.
-    pub sessions: SessionCount,
+    /// What the sentinel does and uses, for `status`.
+    pub usage: Meter,
     /// The way to a container's ports, for jumps.
     pub open_port: OpenPort,
     /// When the sentinel started.

@@ -132,7 +132,7 @@ fn context(services: &Services, principal: &Principal) -> Context {
     Context {
         principal: principal.clone(),
         inventory: services.inventory.clone(),
-        sessions: Arc::clone(&services.sessions),
+        usage: Arc::clone(&services.usage),
         started: services.started,
         now: crate::clock::timestamp(),
         reload: Arc::clone(&services.reload),

@@ -28,7 +28,7 @@ use super::{
     control::{Control, ControlError, Stdio, run_remote},
 };
 use crate::{
-    command::testing::*,
+    command::{context::Usage, testing::*},
     model::inventory::{Inventory, Presence},
 };
 
@@ -80,7 +80,7 @@ struct Answer {
 fn services(inventory: Inventory, open_port: OpenPort) -> Services {
     Services {
         inventory: watch::channel(Arc::new(inventory)).1,
-        sessions: Arc::new(|| 3),
+        usage: Arc::new(Usage::default),
         open_port,
         started: at(0),
         reload: Arc::new(|| Ok(Vec::new())),

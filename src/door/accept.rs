@@ -125,6 +125,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 fn start_worker(number: usize, shared: &Arc<Shared>) -> io::Result<Worker> {
     let (jobs, queue) = mpsc::channel(QUEUE);
     let runtime = Builder::new_current_thread().enable_all().build()?;
+    shared.runtimes.add(runtime.handle().clone());
     let shared = Arc::clone(shared);
     let thread = std::thread::Builder::new()
         .name(format!("door-{number}"))

@@ -23,8 +23,8 @@ use tokio_util::task::TaskTracker;
 pub use self::accept::{Door, DoorError};
 use self::registry::Registry;
 use crate::{
-    config::Config, console::Console, fleet::Fleet, model::inventory::Inventory, reach::Reach,
-    store::keys::Keys, wire::identity::Identity,
+    config::Config, console::Console, fleet::Fleet, model::inventory::Inventory, process::Runtimes,
+    reach::Reach, store::keys::Keys, wire::identity::Identity,
 };
 
 /// What every connection needs. Built once by `app`.
@@ -45,6 +45,8 @@ pub struct Shared {
     pub console: Arc<Console>,
     /// Who is connected.
     pub registry: Registry,
+    /// The runtimes of this process; the door adds its own.
+    pub runtimes: Runtimes,
     /// Owner of the tasks beside a connection's own.
     pub tasks: TaskTracker,
 }

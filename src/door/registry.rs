@@ -95,10 +95,11 @@ impl Registry {
         self.count.subscribe()
     }
 
-    /// How many connections have not authenticated.
+    /// How many connections there are, before and after authentication.
     #[must_use]
-    pub fn starting(&self) -> usize {
-        self.lock().starting_total
+    pub fn connections(&self) -> usize {
+        let lists = self.lock();
+        lists.starting_total + lists.sessions.len()
     }
 
     /// Ends every connection with a sentence for its person.
@@ -197,7 +198,7 @@ mod tests {
         held.push(registry.start("192.0.2.9".parse().unwrap(), 2, 5).unwrap());
         assert!(registry.start("192.0.2.8".parse().unwrap(), 2, 5).is_none(), "in all");
         held.clear();
-        assert_eq!(registry.starting(), 0);
+        assert_eq!(registry.connections(), 0);
         assert!(registry.lock().starting.is_empty());
         assert!(registry.start(a, 2, 5).is_some());
     }
@@ -219,7 +220,7 @@ mod tests {
         let mut late = registry.enter(session(registry.number()));
         assert_eq!((&*first.ended().await, &*late.ended().await), ("bye", "bye"));
         assert_eq!(&*starting.ended().await, "bye");
-        assert_eq!(registry.sessions().len(), 2);
+        assert_eq!((registry.sessions().len(), registry.connections()), (2, 3));
         drop((first, late));
         assert_eq!(*registry.count().borrow(), 0);
     }
