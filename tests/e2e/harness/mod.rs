@@ -4,6 +4,7 @@ mod guest;
 mod sentinel;
 mod shell;
 mod twins;
+mod usage;
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +12,10 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
+    thread,
 };
+
+use shutdown_hooks::add_shutdown_hook;
 
 pub use self::{
     guest::{Guest, label, labelled, quiet_delete},
@@ -97,9 +101,10 @@ pub const CONTAINERS: [(&str, &str); 2] = [("alice", "b1"), ("bob", "b2")];
 /// The port of the shared sentinel; tests that start their own take others.
 const PORT: u16 = 22;
 
+static WORLD: OnceLock<World> = OnceLock::new();
+
 /// The shared sentinel with its containers; made by the first test that asks.
 pub fn world() -> &'static World {
-    static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e");
         let _ = fs::remove_dir_all(&dir);
@@ -110,12 +115,13 @@ pub fn world() -> &'static World {
         // The sentinel of a run that ended a moment ago may still be there.
         let probe = format!("! exec 3<>/dev/tcp/$DOOR/{PORT}");
         while shell("sentinel", &probe, &dir, &dir).status != 0 {
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            thread::sleep(std::time::Duration::from_millis(50));
         }
         let sentinel = Sentinel::start(&dir, "shared", &config(&dir, PORT, ""));
         trust_link_key(&dir);
+        assert!(add_shutdown_hook(inspect_at_exit), "atexit");
         let world = World { dir, sentinel };
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for (name, backend) in CONTAINERS {
                 let world = &world;
                 scope.spawn(move || world.container(backend, name, name, &[]));
@@ -123,8 +129,22 @@ pub fn world() -> &'static World {
         });
         world.write_client_config();
         world.sentinel.wait_until_listed(&CONTAINERS.map(|(name, _)| name));
+        // At its start it was not trusted by any backend yet.
+        world.sentinel.settle();
         world
     })
+}
+
+/// Inspects the shared sentinel after the last test, when `main` has returned: a static is never
+/// dropped, and no test knows that it is the last. What is wrong makes the status of this process
+/// that of a failure.
+extern "C" fn inspect_at_exit() {
+    // In a thread of its own: the main thread's local data is gone already.
+    let inspect = || WORLD.get().map(|world| world.sentinel.inspect());
+    let inspection = thread::Builder::new().name("after the last test".to_owned()).spawn(inspect);
+    if !inspection.is_ok_and(|thread| thread.join().is_ok()) {
+        std::process::abort();
+    }
 }
 
 /// Makes the key pair of `person` in `dir`, in files `PERSON` and `PERSON.pub`.

@@ -1,16 +1,17 @@
-//! A running sentinel, watched: a panic in it fails the test that notices.
+//! A running sentinel, watched: it may not panic, and must let go of all that its clients used.
 
 use std::{
     fs::{self, File},
     os::unix::process::CommandExt,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Mutex,
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{Run, lab};
+use super::{Run, lab, usage::Usage};
 
 /// How long to wait for what should happen soon.
 const SOON: Duration = Duration::from_secs(20);
@@ -18,6 +19,9 @@ const SOON: Duration = Duration::from_secs(20);
 /// A running sentinel.
 pub struct Sentinel {
     child: Mutex<Child>,
+    /// What it used before anybody came; not known of one that was only spawned.
+    baseline: Mutex<Option<Usage>>,
+    control_socket: PathBuf,
     /// Its configuration file.
     pub config: PathBuf,
     /// Its log.
@@ -25,12 +29,19 @@ pub struct Sentinel {
 }
 
 impl Sentinel {
-    /// Starts the executable with a configuration, and waits until it listens. `name` tells its
-    /// files from those of others in `dir`.
+    /// Starts the executable with a configuration, and waits until it listens and knows of each
+    /// backend whether it is up. `name` tells its files from those of others in `dir`.
     pub fn start(dir: &Path, name: &str, config: &str) -> Self {
         let sentinel = Self::spawn(dir, name, config);
         sentinel.wait_log("listening");
+        sentinel.settle();
         sentinel
+    }
+
+    /// Takes what it uses now for what it uses without clients.
+    pub fn settle(&self) {
+        let usage = self.settled();
+        *self.baseline.lock().unwrap() = Some(usage);
     }
 
     /// Starts the executable with a configuration that may be wrong.
@@ -54,7 +65,14 @@ impl Sentinel {
             .stderr(File::create(&log).unwrap())
             .spawn()
             .expect("containarium");
-        let sentinel = Self { child: Mutex::new(child), config: config_file, log };
+        let socket = config.lines().find_map(|l| l.strip_prefix("control_socket = "));
+        let sentinel = Self {
+            child: Mutex::new(child),
+            baseline: Mutex::default(),
+            control_socket: PathBuf::from(socket.unwrap_or_default().trim_matches('"')),
+            config: config_file,
+            log,
+        };
         // The shared sentinel lives in a static, which is never dropped: a process of its own
         // ends it when the tests are gone.
         reap_later(sentinel.pid());
@@ -116,9 +134,7 @@ impl Sentinel {
 
     /// The control socket, from the configuration.
     pub fn control_socket(&self) -> PathBuf {
-        let text = fs::read_to_string(&self.config).unwrap();
-        let line = text.lines().find_map(|l| l.strip_prefix("control_socket = ")).unwrap();
-        PathBuf::from(line.trim_matches('"'))
+        self.control_socket.clone()
     }
 
     /// Sends a signal by name.
@@ -155,14 +171,28 @@ impl Sentinel {
     }
 }
 
+impl Sentinel {
+    /// Asserts that it has not panicked and, if it runs, that it uses no more than at its start.
+    pub fn inspect(&self) {
+        let runs = self.child.lock().unwrap().try_wait().unwrap().is_none();
+        let baseline = self.baseline.lock().unwrap().clone();
+        if let Some(baseline) = baseline.filter(|_| runs) {
+            self.assert_no_excess(&baseline);
+        }
+        let log = self.log_text();
+        assert!(!log.contains("panic:"), "the sentinel panicked:\n{log}");
+    }
+}
+
 impl Drop for Sentinel {
     fn drop(&mut self) {
-        let mut child = self.child.lock().unwrap();
+        let inspected =
+            (!thread::panicking()).then(|| catch_unwind(AssertUnwindSafe(|| self.inspect())));
+        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
         let _ = child.kill();
         let _ = child.wait();
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        if !thread::panicking() {
-            assert!(!log.contains("panic:"), "the sentinel panicked:\n{log}");
+        if let Some(Err(failed)) = inspected {
+            resume_unwind(failed);
         }
     }
 }

@@ -1,0 +1,116 @@
+//! What a sentinel uses, and that it is the same again once its clients are gone.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::Sentinel;
+
+/// How long after its last client a sentinel may take to let go of everything.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a sentinel may take to find its backends.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// What may stay resident above the baseline, in bytes for each thread of the door: it keeps up to
+/// 16 blocks of 256 KiB (`wire::buffer`), and the allocator about as much again.
+const MEMORY: u64 = 8 << 20;
+
+/// What `status` tells of a sentinel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// Connections at the door.
+    pub connections: u64,
+    /// Live tasks.
+    pub tasks: u64,
+    /// Open descriptors.
+    pub descriptors: u64,
+    /// Resident memory in bytes.
+    pub resident: u64,
+    /// Panics since start.
+    pub panics: u64,
+    /// Each backend and whether it is up: a link is a descriptor and a few tasks.
+    pub backends: Vec<(String, String)>,
+}
+
+impl Usage {
+    /// What is more than at `baseline`, in words; `None`: nothing.
+    pub fn excess(&self, baseline: &Self) -> Option<String> {
+        let mut found = Vec::new();
+        if self.connections > 0 {
+            found.push(format!("{} connections", self.connections));
+        }
+        let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
+        let pairs = [
+            ("tasks", self.tasks, baseline.tasks),
+            ("descriptors", self.descriptors, baseline.descriptors),
+            ("bytes resident", self.resident, baseline.resident + threads * MEMORY),
+        ];
+        for (what, now, then) in pairs {
+            // A backend that went or came took or brought its own.
+            if now > then && self.backends == baseline.backends {
+                found.push(format!("{now} {what} instead of {then}"));
+            }
+        }
+        (!found.is_empty()).then(|| found.join(", "))
+    }
+}
+
+impl Sentinel {
+    /// What it uses now. Panics if it does not answer.
+    pub fn usage(&self) -> Usage {
+        let run = self.console(&["status", "--json"]);
+        let json: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|e| {
+            panic!("status: {e}: {run:?}; log:\n{}", self.log_text());
+        });
+        let number = |value: &Value| value.as_u64().expect("a number");
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let process = &json["process"];
+        let backends = json["backends"].as_array().expect("a list").iter();
+        Usage {
+            connections: number(&json["connections"]),
+            tasks: number(&process["tasks"]),
+            descriptors: number(&process["descriptors"]),
+            resident: number(&process["resident_bytes"]),
+            panics: number(&process["panics"]),
+            backends: backends.map(|b| (text(&b["name"]), text(&b["presence"]))).collect(),
+        }
+    }
+
+    /// What it uses before anybody comes: once every backend has answered or not, and two looks
+    /// find the same.
+    pub fn settled(&self) -> Usage {
+        let start = Instant::now();
+        let mut last = self.usage();
+        while start.elapsed() < SETTLING {
+            thread::sleep(Duration::from_millis(50));
+            let next = self.usage();
+            let known = next.backends.iter().all(|(_, presence)| presence != "unknown");
+            if known && (next.tasks, next.descriptors) == (last.tasks, last.descriptors) {
+                return next;
+            }
+            last = next;
+        }
+        last
+    }
+
+    /// Asserts that nothing of its clients is left, 10 s after the last of them at the latest,
+    /// and that nothing in it has panicked.
+    pub fn assert_no_excess(&self, baseline: &Usage) {
+        let start = Instant::now();
+        loop {
+            let usage = self.usage();
+            assert_eq!(usage.panics, 0, "the sentinel panicked; log:\n{}", self.log_text());
+            let Some(excess) = usage.excess(baseline) else { return };
+            assert!(
+                start.elapsed() < PATIENCE,
+                "{PATIENCE:?} after its last client the sentinel still has {excess}; log {}",
+                self.log.display()
+            );
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
