@@ -47,7 +47,7 @@ const ENDING: Duration = Duration::from_secs(10);
 /// What people are told when the sentinel stops.
 const FAREWELL: &str = "the sentinel is restarting; log in again in a moment";
 
-/// Why the sentinel did not start.
+/// Why the sentinel did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
     #[error("{0}")]
@@ -62,6 +62,8 @@ enum StartError {
     Control(#[from] ControlError),
     #[error("{0}")]
     Identity(#[from] IdentityError),
+    #[error("the door closed by itself; the log says why")]
+    Closed,
     #[error("{operation}: {source}")]
     Io { operation: &'static str, source: io::Error },
 }
@@ -162,7 +164,11 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     }
     let closing = CancellationToken::new();
     let serving = tasks.spawn(door.run(Arc::clone(&shared), closing.clone()));
-    signals.follow(&running).await;
+    let outcome = tokio::select! {
+        () = signals.follow(&running) => Ok(()),
+        // Whoever started the sentinel starts it again.
+        () = closing.cancelled() => Err(StartError::Closed),
+    };
     closing.cancel();
     drain(&shared, &running, serving).await;
     stop.cancel();
@@ -171,7 +177,7 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
         warn!("some tasks did not end in time");
     }
     info!("stopped");
-    Ok(())
+    outcome
 }
 
 fn build(

@@ -74,6 +74,7 @@ impl Door {
     }
 
     /// Accepts until `closing`, then returns a future that ends when the last connection has.
+    /// Cancels `closing` itself should accepting end in any other way.
     ///
     /// # Errors
     /// The worker threads cannot be started.
@@ -90,7 +91,8 @@ impl Door {
         let accepting = TaskTracker::new();
         for listener in self.listeners {
             let jobs = workers.iter().map(|w| w.jobs.clone()).collect();
-            accepting.spawn(accept(listener, Arc::clone(&shared), jobs, closing.clone()));
+            let accept = accept(listener, Arc::clone(&shared), jobs, closing.clone());
+            accepting.spawn(or_close(closing.clone(), accept));
         }
         accepting.close();
         accepting.wait().await;
@@ -129,24 +131,35 @@ fn start_worker(number: usize, shared: &Arc<Shared>) -> io::Result<Worker> {
     let shared = Arc::clone(shared);
     let thread = std::thread::Builder::new()
         .name(format!("door-{number}"))
-        .spawn(move || runtime.block_on(work(queue, shared)))?;
+        .spawn(move || runtime.block_on(work(queue, |job| serve(Arc::clone(&shared), job))))?;
     Ok(Worker { jobs, thread })
 }
 
-/// Serves the connections handed to one runtime.
-async fn work(mut queue: mpsc::Receiver<Job>, shared: Arc<Shared>) {
+/// Serves the connections handed to one runtime, each in a task of its own: a panic ends that one.
+async fn work<F>(mut queue: mpsc::Receiver<Job>, serve: impl Fn(Job) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let connections = TaskTracker::new();
-    while let Some(Job { stream, peer, starting }) = queue.recv().await {
-        let shared = Arc::clone(&shared);
-        connections.spawn(async move {
-            match tokio::net::TcpStream::from_std(stream) {
-                Ok(stream) => session::serve(&shared, stream, peer, starting).await,
-                Err(error) => warn!(%error, "connection not taken over"),
-            }
-        });
+    while let Some(job) = queue.recv().await {
+        connections.spawn(serve(job));
     }
     connections.close();
     connections.wait().await;
+}
+
+async fn serve(shared: Arc<Shared>, Job { stream, peer, starting }: Job) {
+    match tokio::net::TcpStream::from_std(stream) {
+        Ok(stream) => session::serve(&shared, stream, peer, starting).await,
+        Err(error) => warn!(%error, "connection not taken over"),
+    }
+}
+
+/// Closes the whole door when one listener ends, also by a panic: a sentinel that looks alive and
+/// lets nobody in would never be started again.
+async fn or_close(closing: CancellationToken, accept: impl Future<Output = ()>) {
+    let _closes = closing.drop_guard();
+    accept.await;
 }
 
 async fn accept(
@@ -191,4 +204,53 @@ fn admit(shared: &Shared, stream: tokio::net::TcpStream, peer: SocketAddr) -> Op
     };
     let stream = stream.into_std().inspect_err(|error| warn!(%error, "accept failed")).ok()?;
     Some(Job { stream, peer, starting })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, net::TcpListener as StdTcpListener};
+
+    use super::*;
+    use crate::door::registry::Registry;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_connection_and_no_other() {
+        let registry = Registry::default();
+        let listener = StdTcpListener::bind("127.0.0.1:0").unwrap();
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            let client = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (stream, peer) = listener.accept().unwrap();
+            let starting = registry.start(peer.ip(), 3, 3).unwrap();
+            let job = Job { stream, peer, starting };
+            jobs.send(job).await.unwrap_or_else(|_| panic!("the queue is open"));
+            clients.push(client);
+        }
+        drop(jobs);
+        let second = clients[1].local_addr().unwrap();
+        work(queue, move |Job { mut stream, peer, starting }| async move {
+            assert!(peer != second, "injected");
+            io::Write::write_all(&mut stream, b"served").unwrap();
+            drop(starting);
+        })
+        .await;
+        let heard = clients.iter_mut().map(|client| {
+            let mut text = String::new();
+            client.read_to_string(&mut text).map(|_| text).unwrap()
+        });
+        assert_eq!(heard.collect::<Vec<_>>(), ["served", "", "served"]);
+        assert_eq!(registry.connections(), 0, "its place was given back");
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_panics_closes_the_door() {
+        let closing = CancellationToken::new();
+        let accepting = TaskTracker::new();
+        accepting.spawn(or_close(closing.clone(), async { panic!("injected") }));
+        accepting.spawn(or_close(closing.clone(), closing.clone().cancelled_owned()));
+        accepting.close();
+        accepting.wait().await;
+        assert!(closing.is_cancelled());
+    }
 }
