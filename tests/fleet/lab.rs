@@ -5,8 +5,11 @@ use std::{
     os::fd::AsFd,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
-    time::Duration,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use containarium::{
@@ -15,6 +18,7 @@ use containarium::{
     incus::Client,
     link::{control::Link, local::Local},
     model::{inventory::Inventory, key::PublicKey},
+    process,
 };
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
@@ -36,8 +40,19 @@ pub(crate) struct Running {
     stop: CancellationToken,
 }
 
+/// Tasks of a test end within this after it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The threads that run tasks: what panics there fails no test by itself.
+const WORKER: &str = "fleet-worker";
+
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
+/// Descriptors of this process before the first test.
+static DESCRIPTORS: OnceLock<usize> = OnceLock::new();
+
 /// Runs a test on the lab's sentinel: the lab is brought up if it is not, and every thread of the
-/// test's runtime lives in the sentinel's network namespace.
+/// test's runtime lives in the sentinel's network namespace. No task may panic or outlive the test.
 pub(crate) fn in_lab(test: impl AsyncFnOnce(Lab)) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab");
     let up = Command::new(&script).arg("up").status().unwrap();
@@ -48,9 +63,45 @@ pub(crate) fn in_lab(test: impl AsyncFnOnce(Lab)) {
     let netns = File::open(format!("/run/netns/{name}-sentinel")).unwrap();
     let kind = LinkNameSpaceType::Network;
     move_into_link_name_space(netns.as_fd(), Some(kind)).unwrap();
+    watch();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(2).enable_all().build().unwrap();
+    let runtime = builder.worker_threads(2).thread_name(WORKER).enable_all().build().unwrap();
     runtime.block_on(test(lab));
+    let ended = || runtime.metrics().num_alive_tasks() == 0;
+    let start = Instant::now();
+    while !ended() && start.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(ended(), "{} tasks outlive the test", runtime.metrics().num_alive_tasks());
+    assert_eq!(PANICS.load(Ordering::SeqCst), 0, "a task panicked, of this or another test");
+}
+
+/// Counts panics in tasks (others are those of tests, which libtest sees), and looks after the
+/// last test whether every descriptor was closed.
+fn watch() {
+    DESCRIPTORS.get_or_init(|| {
+        assert!(shutdown_hooks::add_shutdown_hook(inspect_at_exit), "atexit");
+        let next = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if std::thread::current().name() == Some(WORKER) {
+                PANICS.fetch_add(1, Ordering::SeqCst);
+            }
+            next(info);
+        }));
+        // The first runtime opens what tokio keeps for the life of the process.
+        drop(tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
+        process::descriptors()
+    });
+}
+
+extern "C" fn inspect_at_exit() {
+    let (before, after) = (DESCRIPTORS.get().copied().unwrap_or(0), process::descriptors());
+    if after > before {
+        eprintln!(
+            "{after} descriptors are open after the last test, {before} were before the first"
+        );
+        std::process::abort();
+    }
 }
 
 impl Lab {
