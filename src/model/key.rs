@@ -55,14 +55,16 @@ impl PublicKey {
     /// A key from its wire form.
     ///
     /// # Errors
-    /// The blob is too long, malformed, or of a type outside [`ALGORITHMS`].
+    /// The blob is too long, malformed, or of a type outside [`ALGORITHMS`]. A key has one wire
+    /// form: whatever else could be read as the same key is malformed.
     pub fn from_blob(blob: &[u8]) -> Result<Self, KeyError> {
         if blob.len() > MAX_BLOB {
             return Err(KeyError::Blob);
         }
         let algorithm = known_type(blob)?;
         let key = ssh_key::PublicKey::from_bytes(blob).map_err(|_| KeyError::Blob)?;
-        if key.algorithm().as_str() != algorithm {
+        // The library reads past what it wants: an Ed25519 point in a longer string, for instance.
+        if key.algorithm().as_str() != algorithm || key.to_bytes().ok().as_deref() != Some(blob) {
             return Err(KeyError::Blob);
         }
         if key.key_data().rsa().is_some_and(|rsa| !RSA_BITS.contains(&rsa.key_size())) {
@@ -90,6 +92,9 @@ impl PublicKey {
         }
         let line = format!("{kind} {data}");
         let parsed = ssh_key::PublicKey::from_openssh(&line).map_err(|_| KeyError::Blob)?;
+        if parsed.to_openssh().ok().as_deref().map(str::trim_end) != Some(&line) {
+            return Err(KeyError::Blob);
+        }
         let blob = parsed.to_bytes().map_err(|_| KeyError::Blob)?;
         Ok(Self { comment: comment.trim().into(), ..Self::from_blob(&blob)? })
     }
@@ -197,6 +202,23 @@ mod tests {
         for blob in [&[][..], &[0, 0, 0], &[0xff; 8]] {
             assert_eq!(PublicKey::from_blob(blob), Err(KeyError::Blob));
         }
+    }
+
+    #[test]
+    fn a_key_has_one_wire_form() {
+        let good = PublicKey::from_line(LINE).unwrap().blob().to_vec();
+        assert!(PublicKey::from_blob(&good).is_ok());
+        // The point's length says more than its 32 bytes, and they are there.
+        let mut long = good.clone();
+        long[18] = 64;
+        long.extend_from_slice(&[7; 32]);
+        assert_eq!(PublicKey::from_blob(&long), Err(KeyError::Blob));
+        let trailing = [good, vec![0]].concat();
+        assert_eq!(PublicKey::from_blob(&trailing), Err(KeyError::Blob));
+        // The same as a line.
+        let line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAQJqRmYdWkC8NSTf4eDvyGUj0zaPbhj8gHZMpiUm\
+            +3HXQBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+        assert_eq!(PublicKey::from_line(line), Err(KeyError::Blob));
     }
 
     #[test]
