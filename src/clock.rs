@@ -5,11 +5,13 @@
 use std::time::Instant;
 
 use jiff::Timestamp;
+use tokio::time;
 
-/// The present moment for durations and deadlines: steps of the wall clock do not move it.
+/// The present moment for durations and deadlines: steps of the wall clock do not move it. The
+/// timers' own clock, so that both stand still together where a test pauses it.
 #[must_use]
 pub fn now() -> Instant {
-    Instant::now()
+    time::Instant::now().into_std()
 }
 
 /// The wall clock, for people and certificates.
