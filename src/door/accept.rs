@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 use super::{Shared, registry::Starting, session};
+use crate::link::socket::Socket;
 
 /// Accepted connections that wait for a runtime to take them.
 const QUEUE: usize = 64;
@@ -150,7 +151,7 @@ where
 
 async fn serve(shared: Arc<Shared>, Job { stream, peer, starting }: Job) {
     match tokio::net::TcpStream::from_std(stream) {
-        Ok(stream) => session::serve(&shared, stream, peer, starting).await,
+        Ok(stream) => session::serve(&shared, Socket::tcp(stream), peer, starting).await,
         Err(error) => warn!(%error, "connection not taken over"),
     }
 }

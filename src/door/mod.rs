@@ -20,8 +20,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-pub use self::accept::{Door, DoorError};
 use self::registry::Registry;
+pub use self::{
+    accept::{Door, DoorError},
+    session::serve,
+};
 use crate::{
     config::Config, console::Console, fleet::Fleet, model::inventory::Inventory, process::Runtimes,
     reach::Reach, store::keys::Keys, wire::identity::Identity,

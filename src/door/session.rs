@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpStream, sync::mpsc, time::timeout};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info};
 
@@ -41,16 +41,11 @@ const LINES: usize = 8;
 /// How long the last bytes may take to get out when a connection ends.
 const LAST_BYTES: Duration = Duration::from_secs(5);
 
-/// Serves one connection to its end.
-pub(super) async fn serve(
-    shared: &Shared,
-    stream: TcpStream,
-    peer: SocketAddr,
-    starting: Starting,
-) {
+/// Serves one connection, which came from `peer`, to its end.
+pub async fn serve(shared: &Shared, socket: Socket, peer: SocketAddr, starting: Starting) {
     let id = shared.registry.number();
     // Boxed, here and below: a session that idles keeps no room for how it began and will end.
-    let Some(live) = Box::pin(open(shared, stream, (id, peer), starting)).await else { return };
+    let Some(live) = Box::pin(open(shared, socket, (id, peer), starting)).await else { return };
     let Live { mut pipe, mut entry, _console } = live;
     let ended = tokio::select! {
         biased;
@@ -70,7 +65,7 @@ struct Live {
 /// From the first byte to two sides that can be piped. `None`: it came to an end before.
 async fn open(
     shared: &Shared,
-    stream: TcpStream,
+    socket: Socket,
     (id, peer): (u64, SocketAddr),
     starting: Starting,
 ) -> Option<Live> {
@@ -80,7 +75,7 @@ async fn open(
         rekey: RekeyLimits::default(),
         role: Role::Server(shared.keys.host.clone()),
     };
-    let connection = Connection::new(Socket::tcp(stream), params).ok()?;
+    let connection = Connection::new(socket, params).ok()?;
     let (connection, authenticated) = enter(shared, connection, (id, peer), starting).await?;
     let entry = shared.registry.enter(Session {
         id,
