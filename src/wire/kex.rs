@@ -62,7 +62,9 @@ pub fn respond(algorithm: KexAlgorithm, init: &[u8]) -> Result<(Vec<u8>, Secret)
                 .ok_or(Error::Protocol("bad key exchange value"))?;
             let key = EncapsulationKey::new(&ML_KEM_768, key)
                 .map_err(|_| Error::Protocol("bad key exchange value"))?;
-            let (ciphertext, pq) = key.encapsulate().map_err(|_| Error::Crypto)?;
+            // Only here the library looks at the key's coefficients.
+            let (ciphertext, pq) =
+                key.encapsulate().map_err(|_| Error::Protocol("bad key exchange value"))?;
             let (public, classical) = x25519(point)?;
             let mut reply = ciphertext.as_ref().to_vec();
             reply.extend_from_slice(&public);
@@ -303,6 +305,11 @@ mod tests {
                 let at = reply.len() - 32;
                 reply[at..].copy_from_slice(&low);
                 assert!(ClientKex::new(algorithm).unwrap().finish(&reply).is_err());
+            }
+            let all_ones = vec![0xff; good.init.len()];
+            let bad = Error::Protocol("bad key exchange value");
+            if algorithm == KexAlgorithm::MlKem768X25519 {
+                assert_eq!(respond(algorithm, &all_ones).map(drop), Err(bad));
             }
             for len in [0, 1, 31, 33, 1184, 1215, 1217, 4096] {
                 assert!(respond(algorithm, &vec![9; len]).is_err(), "{len}");
