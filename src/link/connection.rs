@@ -141,10 +141,10 @@ impl Connection {
             return Poll::Pending;
         }
         let wanted = self.transport.wanted().max(MIN_READ);
-        let input = &mut self.transport.input;
-        let mut buf = ReadBuf::new(input.space(wanted));
+        let mut buf = ReadBuf::new(self.transport.input_space(wanted));
         let polled = Pin::new(&mut self.socket).poll_read(cx, &mut buf);
         let n = buf.filled().len();
+        let input = &mut self.transport.input;
         input.advance(n);
         input.release();
         match polled {

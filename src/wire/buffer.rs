@@ -69,6 +69,16 @@ impl Buffer {
         self.end = (self.end + n).min(self.storage.len());
     }
 
+    /// Moves what is inside to the beginning of the storage: what is written next touches no more
+    /// of it than needed.
+    pub fn compact(&mut self) {
+        if self.start > 0 {
+            self.storage.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+    }
+
     /// Appends `bytes`.
     pub fn extend(&mut self, bytes: &[u8]) {
         self.space(bytes.len())[..bytes.len()].copy_from_slice(bytes);
@@ -83,11 +93,7 @@ impl Buffer {
     }
 
     fn make_room(&mut self, at_least: usize) {
-        if self.start > 0 {
-            self.storage.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
+        self.compact();
         let needed = self.end + at_least;
         if self.storage.is_empty() && needed <= BLOCK {
             self.storage = take();
@@ -142,6 +148,10 @@ mod tests {
                 buffer.consume(n);
                 model.drain(..n);
                 buffer.release();
+                if n % 2 == 0 {
+                    buffer.compact();
+                    prop_assert_eq!(buffer.start, 0);
+                }
                 prop_assert_eq!(buffer.filled(), &*model.make_contiguous());
             }
         }

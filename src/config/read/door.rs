@@ -17,7 +17,8 @@ use super::super::{
 };
 use crate::model::name::Account;
 
-/// Most unauthenticated connections that may be allowed: each may hold 64 KiB.
+/// Most unauthenticated connections that may be allowed: each may hold 64 KiB of
+/// input, and as much of answers that its peer does not take.
 const MAX_STARTUPS: usize = 10_000;
 
 /// Seconds.

@@ -364,6 +364,16 @@ impl Transport {
         self.reader.wanted(self.input.len())
     }
 
+    /// Room at the end of the input, `at_least` bytes long. Before authentication it is not longer
+    /// and lies close to what is there, so that a stranger holds little more than one packet.
+    pub fn input_space(&mut self, at_least: usize) -> &mut [u8] {
+        if self.authenticated {
+            return self.input.space(at_least);
+        }
+        self.input.compact();
+        &mut self.input.space(at_least)[..at_least]
+    }
+
     fn side(&self) -> Side {
         match self.params.role {
             Role::Server(_) => Side::Server,
