@@ -86,6 +86,10 @@ impl Transport {
         now: Instant,
     ) -> Result<(), Error> {
         if payload[0] == message::KEXINIT && self.exchange.is_none() {
+            // Like OpenSSH: nobody honest needs it, and each one costs us a signature.
+            if !self.authenticated {
+                return Err(Error::Protocol("key exchange again before authentication"));
+            }
             self.start_exchange(now)?;
         }
         let Some(mut exchange) = self.exchange.take() else {

@@ -52,6 +52,10 @@ const OUTPUT_LIMIT_UNAUTHENTICATED: usize = 64 * 1024;
 /// Refusals kept for an owner that asks for them: more than it passes on in one go is a peer's play.
 const MAX_REFUSALS: usize = 64;
 
+/// Packets that a peer may send between the first key exchange and its authentication. Some 128
+/// requests and a keepalive now and then need no more; a flood of what is ignored ends here.
+const MAX_PACKETS_UNAUTHENTICATED: u64 = 1024;
+
 /// A key exchange that lasts longer ends the connection.
 const KEX_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -162,6 +166,9 @@ impl Transport {
         }
         while self.held.is_none() && !self.is_choked() {
             let Some(opened) = self.reader.open(self.input.filled_mut())? else { break };
+            if !self.authenticated && self.reader.used().packets > MAX_PACKETS_UNAUTHENTICATED {
+                return Err(Error::Protocol("too many packets before authentication"));
+            }
             if self.is_own_business(&opened, now)? {
                 self.input.consume(opened.total);
             } else {

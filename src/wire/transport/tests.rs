@@ -235,6 +235,30 @@ fn pings_are_answered_only_after_authentication() {
 }
 
 #[test]
+fn a_stranger_sends_few_packets_and_exchanges_keys_once() {
+    let mut pair = Pair::new(CIPHERS[0], METHODS[0], RekeyLimits::default(), usize::MAX);
+    pair.settle().unwrap();
+    let ignore = [message::IGNORE, 0, 0, 0, 0];
+    for _ in 0..MAX_PACKETS_UNAUTHENTICATED {
+        pair.sides[0].send(&[&ignore]).unwrap();
+    }
+    pair.settle().unwrap();
+    pair.sides[0].send(&[&ignore]).unwrap();
+    let refused = Error::Protocol("too many packets before authentication");
+    assert_eq!(pair.settle(), Err(refused));
+
+    for authenticated in [false, true] {
+        let mut pair = Pair::new(CIPHERS[0], METHODS[0], RekeyLimits::default(), usize::MAX);
+        pair.settle().unwrap();
+        if authenticated {
+            pair.sides[1].set_authenticated();
+        }
+        pair.sides[0].start_exchange(pair.now).unwrap();
+        assert_eq!(pair.settle().is_ok(), authenticated);
+    }
+}
+
+#[test]
 fn a_goodbye_is_heard_and_made_printable() {
     let mut pair = Pair::new(CIPHERS[0], METHODS[0], RekeyLimits::default(), 4096);
     pair.settle().unwrap();
