@@ -60,16 +60,19 @@ pub(super) async fn authenticate(
         let began = Instant::from_std(clock::now());
         match auth.on_packet(&mut connection.transport)? {
             Request::Answered => {}
-            Request::Query(attempt) => match judge.permit(&attempt).await {
-                Some(permit) => {
+            Request::Query(attempt) => {
+                let offer = Offer::parse(&attempt);
+                if let Some(permit) = judge.permit(&attempt.user, offer.as_ref()).await {
                     ServerAuth::accept_query(&mut connection.transport, &attempt)?;
                     guess.make(shared, &permit, connection.transport.peer_ident());
+                } else {
+                    judge.refuse(connection, &attempt.user, offer.as_ref(), began).await?;
                 }
-                None => judge.refuse(connection, &attempt, began).await?,
-            },
+            }
             Request::Signed { attempt, message, signature } => {
-                if let Some(permit) = judge.permit(&attempt).await {
-                    if is_proven(&permit, &attempt, &message, &signature) {
+                let offer = Offer::parse(&attempt);
+                if let Some(permit) = judge.permit(&attempt.user, offer.as_ref()).await {
+                    if is_proven(&permit, offer.as_ref(), &message, &signature) {
                         let login = text::printable_bytes(&attempt.user, 40);
                         return Ok(Authenticated { permit, login, ahead: guess.ahead });
                     }
@@ -80,7 +83,7 @@ pub(super) async fn authenticate(
                         return Err(WireError::Protocol("too many authentication failures").into());
                     }
                 }
-                judge.refuse(connection, &attempt, began).await?;
+                judge.refuse(connection, &attempt.user, offer.as_ref(), began).await?;
             }
         }
     }
@@ -114,12 +117,12 @@ impl Guess {
     }
 }
 
-/// Whether the key of `attempt` signed, by the rules of the line that permits it.
-fn is_proven(permit: &Permit, attempt: &Attempt, message: &[u8], signature: &[u8]) -> bool {
-    let Some(offer) = Offer::parse(attempt) else { return false };
-    let key = offer.credential().key();
-    let policy = permit.sk_policy();
-    signature::verify(key, &offer.algorithm, message, signature, policy).is_ok()
+/// Whether the key that was offered signed, by the rules of the line that permits it.
+fn is_proven(permit: &Permit, offer: Option<&Offer>, message: &[u8], signature: &[u8]) -> bool {
+    offer.is_some_and(|offer| {
+        let key = offer.credential().key();
+        signature::verify(key, &offer.algorithm, message, signature, permit.sk_policy()).is_ok()
+    })
 }
 
 /// A key or certificate that was named in a request.
@@ -156,6 +159,10 @@ impl Offer {
             Shown::Certificate(certificate) => Credential::Certificate(certificate),
         }
     }
+
+    fn is_plain_key(&self) -> bool {
+        matches!(self.shown, Shown::Key(_))
+    }
 }
 
 /// Judges the attempts of one connection.
@@ -164,24 +171,27 @@ struct Judge<'a> {
     source: IpAddr,
     /// Keys read from a container for a login name: read once for each name in a row.
     known: Option<(Vec<u8>, Vec<AuthorizedKey>)>,
-    /// The name that was refused last.
-    refused: Option<Vec<u8>>,
+    /// The name that was refused last, and whether a plain key was refused under it: only for one
+    /// is a container asked.
+    refused: Option<(Vec<u8>, bool)>,
 }
 
 impl Judge<'_> {
     /// What this key would get, or gets, under this name.
-    async fn permit(&mut self, attempt: &Attempt) -> Option<Permit> {
-        let offer = Offer::parse(attempt)?;
+    async fn permit(&mut self, user: &[u8], offer: Option<&Offer>) -> Option<Permit> {
+        let offer = offer?;
         let config = Arc::clone(&self.shared.config.borrow());
         let inventory = Arc::clone(&self.shared.inventory.borrow());
-        let intent = Intent::parse(&attempt.user, &config.admin.login, &config.routes);
-        if let Some(permit) = self.decide(&config, &inventory, &offer, &intent, &[]) {
+        let intent = Intent::parse(user, &config.admin.login, &config.routes);
+        if let Some(permit) = self.decide(&config, &inventory, offer, &intent, &[]) {
             return Some(permit);
         }
+        if !offer.is_plain_key() {
+            return None;
+        }
         let (container, account) = file_of(&inventory, &intent)?;
-        let Shown::Key(_) = offer.shown else { return None };
-        let keys = self.file_keys(&attempt.user, &container, &account).await;
-        self.decide(&config, &inventory, &offer, &intent, &keys)
+        let keys = self.file_keys(user, &container, &account).await;
+        self.decide(&config, &inventory, offer, &intent, &keys)
     }
 
     fn decide(
@@ -225,15 +235,20 @@ impl Judge<'_> {
         keys
     }
 
-    /// Says no. Unknown names, wrong keys and impossible names sound and last the same.
+    /// Says no. Unknown names, wrong keys and impossible names sound and last the same, in whatever
+    /// order they come: what may have been looked up for one name takes its time for every name.
     async fn refuse(
         &mut self,
         connection: &mut Connection,
-        attempt: &Attempt,
+        user: &[u8],
+        offer: Option<&Offer>,
         began: Instant,
     ) -> Result<(), ConnectionError> {
-        if self.refused.as_ref() != Some(&attempt.user) {
-            self.refused = Some(attempt.user.clone());
+        let plain = offer.is_some_and(Offer::is_plain_key);
+        let earlier = self.refused.take().filter(|(name, _)| name == user);
+        let is_first = earlier.as_ref().is_none_or(|(_, with_plain)| plain && !with_plain);
+        self.refused = Some((user.to_vec(), plain || earlier.is_some_and(|(_, plain)| plain)));
+        if is_first {
             sleep_until(began + FIRST_REFUSAL).await;
         }
         Ok(ServerAuth::fail(&mut connection.transport)?)
