@@ -260,8 +260,11 @@ fn file_of(inventory: &Inventory, intent: &Intent) -> Option<(Arc<Container>, Ac
     match intent {
         Intent::Container { name, account } => {
             let container = inventory.container(name)?;
-            let account = account.clone().unwrap_or_else(|| container.owner.clone());
-            Some((Arc::clone(container), account))
+            let account = account.as_ref().unwrap_or(&container.owner);
+            // For others no key counts: a stranger's guesses must not keep the backend busy.
+            let known = container.owner == *account
+                || container.collaborators.iter().any(|c| c.login == *account);
+            known.then(|| (Arc::clone(container), account.clone()))
         }
         Intent::Admin | Intent::Route(_) | Intent::Other => None,
     }
@@ -276,5 +279,63 @@ pub(super) fn describe(target: &Target) -> String {
         Target::Console => "console".to_owned(),
         Target::Choice(_) => "choice".to_owned(),
         Target::Route(route) => format!("route {}", route.login),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        container::{Collaborator, Status},
+        inventory::{Backend, Presence},
+    };
+
+    fn inventory() -> Inventory {
+        let bob = Collaborator {
+            login: "bob".parse().unwrap(),
+            keys: Vec::new(),
+            sudo: false,
+            container_runtime: false,
+        };
+        let container = Container {
+            name: "box".parse().unwrap(),
+            backend: "b1".parse().unwrap(),
+            pool: "default".parse().unwrap(),
+            owner: "alice".parse().unwrap(),
+            keys: Vec::new(),
+            collaborators: vec![bob],
+            host_keys: Vec::new(),
+            status: Status::Running,
+            addresses: Vec::new(),
+            hold: false,
+            config: std::collections::BTreeMap::new(),
+            problems: Vec::new(),
+        };
+        let backend = Backend {
+            name: "b1".parse().unwrap(),
+            pool: "default".parse().unwrap(),
+            presence: Presence::Unknown,
+            refreshed: None,
+            version: None,
+            cpus: None,
+            memory: None,
+            containers: vec![Arc::new(container)],
+        };
+        Inventory::new(vec![Arc::new(backend)])
+    }
+
+    #[test]
+    fn a_container_is_asked_only_for_accounts_that_a_key_could_open() {
+        let admin = "admin".parse().unwrap();
+        let asked = |login: &str| {
+            let intent = Intent::parse(login.as_bytes(), &admin, &[]);
+            file_of(&inventory(), &intent).map(|(_, account)| account.to_string())
+        };
+        assert_eq!(asked("box").as_deref(), Some("alice"));
+        assert_eq!(asked("box+alice").as_deref(), Some("alice"));
+        assert_eq!(asked("box+bob").as_deref(), Some("bob"));
+        for login in ["box+root", "box+carol", "bax", "admin", "Box"] {
+            assert_eq!(asked(login), None, "{login}");
+        }
     }
 }
