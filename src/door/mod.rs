@@ -6,6 +6,7 @@
 //! measured to take a fifth less CPU than moving tasks between threads.
 
 mod accept;
+mod attend;
 mod authenticate;
 pub mod intercept;
 pub mod observe;

@@ -8,6 +8,7 @@ use tracing::{debug, error, info};
 
 use super::{
     Shared,
+    attend::{self, attend},
     authenticate::{Authenticated, authenticate, describe},
     intercept::Intercept,
     observe::Observed,
@@ -27,7 +28,6 @@ use crate::{
         message::Reason,
         negotiate::Offer,
         transport::{Params, RekeyLimits, Role},
-        userauth::ServerAuth,
     },
 };
 
@@ -119,6 +119,11 @@ async fn enter(
 async fn refuse(connection: Connection, id: u64, peer: SocketAddr, error: &ConnectionError) {
     let ident = connection.transport.peer_ident().map(|i| text::printable(i, 80));
     info!(session = id, source = %peer, ident, reason = %error, "connection ended before login");
+    complain(connection, error).await;
+}
+
+/// Tells a client that broke the protocol what it did, and closes.
+async fn complain(connection: Connection, error: &ConnectionError) {
     if let ConnectionError::Wire(error) = error
         && let Some(reason) = error.reason()
     {
@@ -135,6 +140,7 @@ async fn connect(
     (id, peer): (u64, SocketAddr),
 ) -> Option<Live> {
     let Authenticated { permit, login, ahead } = authenticated;
+    connection.transport.set_authenticated();
     let principal = permit.principal();
     info!(
         session = id,
@@ -157,6 +163,7 @@ async fn connect(
         }
         error = attend(&mut connection, &mut told) => {
             info!(session = id, reason = %error, "person left before the far side was there");
+            complain(connection, &error).await;
             return None;
         }
         opened = upstream::open(shared, &visitor, ahead, &lines) => opened,
@@ -164,7 +171,7 @@ async fn connect(
     match opened {
         Ok(upstream) => {
             info!(session = id, way = upstream.way, ahead = upstream.ahead, "connected");
-            join(shared, connection, upstream, entry)
+            join(shared, connection, upstream, entry).await
         }
         Err(error) => {
             error!(session = id, error = %error, "console is not there");
@@ -174,37 +181,14 @@ async fn connect(
     }
 }
 
-/// Shows the person what happens while the far side is opened. A client has nothing to say
-/// meanwhile: what it sends is too early.
-async fn attend(
-    connection: &mut Connection,
-    lines: &mut mpsc::Receiver<String>,
-) -> ConnectionError {
-    loop {
-        let line = tokio::select! {
-            arrived = connection.next_packet() => return match arrived {
-                Ok(()) => {
-                    WireError::Protocol("message before authentication was answered").into()
-                }
-                Err(error) => error,
-            },
-            Some(line) = lines.recv() => line,
-        };
-        if let Err(error) = ServerAuth::banner(&mut connection.transport, &line) {
-            return error.into();
-        }
-    }
-}
-
 /// Lets the person in and connects the two sides.
-fn join(
+async fn join(
     shared: &Shared,
     mut connection: Connection,
     upstream: Upstream,
     entry: Entry,
 ) -> Option<Live> {
-    ServerAuth::succeed(&mut connection.transport).ok()?;
-    connection.transport.set_authenticated();
+    attend::succeed(&mut connection).await.ok()?;
     let session_id = *connection.transport.session_id()?;
     let intercept = Intercept::new(shared.keys.host.clone(), session_id, upstream.own)
         .with_host_key_algorithm(connection.transport.host_key_algorithm());
@@ -238,11 +222,7 @@ async fn finish(pipe: Pipe, ended: Result<Ended, Arc<str>>, id: u64) {
             client.close(Reason::ByApplication, &sentence).await;
         }
         Ok(Ended { by: End::Client, how }) => {
-            if let ConnectionError::Wire(error) = &how
-                && let Some(reason) = error.reason()
-            {
-                client.close(reason, &error.to_string()).await;
-            }
+            complain(client, &how).await;
             close_slowly(upstream, Reason::ByApplication, "client left").await;
         }
         Ok(Ended { by: End::Upstream, how }) => {

@@ -90,6 +90,27 @@ impl Connection {
         .await
     }
 
+    /// Waits until packets may be sent: no key exchange is before our NEWKEYS.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub async fn sendable(&mut self) -> Result<(), ConnectionError> {
+        poll_fn(|cx| {
+            while !self.transport.can_send() {
+                self.transport.next(now())?;
+                let unchoked = self.poll_unchoke(cx)?;
+                if self.transport.can_send() || unchoked {
+                    continue;
+                }
+                if ready!(self.poll_fill(cx))? == 0 {
+                    return Poll::Ready(Err(ConnectionError::Closed));
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
     /// Waits until all output is in the kernel.
     ///
     /// # Errors

@@ -1,0 +1,185 @@
+//! The client while its far side is opened: its key has signed, `SSH_MSG_USERAUTH_SUCCESS` has not
+//! been sent. It is told what happens, and what it says too soon is kept for the far side.
+
+use std::{future::poll_fn, task::Poll, time::Duration};
+
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::{
+    link::connection::{Connection, ConnectionError},
+    wire::{error::Error as WireError, message, userauth::ServerAuth},
+};
+
+/// How long a key exchange that the client began may hold up the end of its login.
+const KEX_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Shows the person `lines` until the connection ends, which is the only way this returns.
+pub(super) async fn attend(
+    connection: &mut Connection,
+    lines: &mut mpsc::Receiver<String>,
+) -> ConnectionError {
+    loop {
+        let line = tokio::select! {
+            error = listen(connection) => return error,
+            Some(line) = lines.recv() => line,
+        };
+        // A line is not worth waiting for the end of a key exchange.
+        if connection.transport.can_send()
+            && let Err(error) = ServerAuth::banner(&mut connection.transport, &line)
+        {
+            return error.into();
+        }
+    }
+}
+
+/// Lets the person in, as soon as no key exchange of the client's is in the way.
+///
+/// # Errors
+/// The connection is over.
+pub(super) async fn succeed(connection: &mut Connection) -> Result<(), ConnectionError> {
+    let sendable = timeout(KEX_PATIENCE, connection.sendable()).await;
+    sendable.map_err(|_| WireError::KexTimeout)??;
+    Ok(ServerAuth::succeed(&mut connection.transport)?)
+}
+
+/// Reads until the first packet for the far side is there, which stays in the transport; writes all
+/// the time.
+async fn listen(connection: &mut Connection) -> ConnectionError {
+    loop {
+        if let Err(error) = connection.next_packet().await {
+            return error;
+        }
+        match connection.transport.packet().and_then(|packet| packet.first().copied()) {
+            // RFC 4252, section 5.1: requests after the one that succeeded are ignored, and other
+            // messages are passed to the service.
+            Some(message::USERAUTH_REQUEST) => connection.transport.consume(),
+            Some(message::GLOBAL_REQUEST..) => break,
+            Some(_) | None => {
+                return WireError::Protocol("unexpected message in authentication").into();
+            }
+        }
+    }
+    poll_fn(|cx| match connection.poll_drain(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(ConnectionError::Io(error)),
+        Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+    use crate::{
+        clock::now,
+        link::socket::Socket,
+        wire::{
+            identity::Identity,
+            negotiate::Offer,
+            transport::{Params, RekeyLimits, Role},
+        },
+    };
+
+    /// A client and a door, through the first key exchange.
+    async fn neighbours() -> (Connection, Connection) {
+        let (a, b) = duplex(100_000);
+        let host = Identity::generate_ed25519().unwrap();
+        let pinned = vec![host.public_key().clone()];
+        let make = |stream, role, age| {
+            let rekey = RekeyLimits { age, ..RekeyLimits::default() };
+            let offer = Offer::front(vec!["ssh-ed25519"]);
+            let params = Params { ident: "SSH-2.0-x".into(), offer, rekey, role };
+            Connection::new(Socket::Other(Box::new(stream)), params).unwrap()
+        };
+        // The client changes keys whenever it is asked.
+        let mut client = make(a, Role::Client(pinned), Duration::ZERO);
+        let mut door = make(b, Role::Server([host].into()), Duration::from_secs(3600));
+        let (left, right) =
+            tokio::join!(async { client.establish().await.and(client.drain().await) }, async {
+                door.establish().await.and(door.drain().await)
+            },);
+        left.and(right).unwrap();
+        client.transport.set_authenticated();
+        door.transport.set_authenticated();
+        (client, door)
+    }
+
+    async fn say(client: &mut Connection, packets: &[&[u8]]) {
+        for packet in packets {
+            client.transport.send(&[packet]).unwrap();
+        }
+        client.drain().await.unwrap();
+    }
+
+    /// What the client hears next.
+    async fn hear(client: &mut Connection) -> Vec<u8> {
+        client.next_packet().await.unwrap();
+        let packet = client.transport.packet().unwrap().to_vec();
+        client.transport.consume();
+        packet
+    }
+
+    const OPEN: &[u8] = &[message::CHANNEL_OPEN, 1, 2, 3];
+
+    #[tokio::test]
+    async fn what_follows_the_request_that_succeeds_is_kept_for_the_far_side() {
+        let (mut client, mut door) = neighbours().await;
+        let (told, mut lines) = mpsc::channel(8);
+        say(&mut client, &[&[message::USERAUTH_REQUEST, 7], OPEN, &[message::CHANNEL_DATA]]).await;
+        told.send("waiting\r\n".to_owned()).await.unwrap();
+        tokio::select! {
+            error = attend(&mut door, &mut lines) => panic!("{error}"),
+            line = hear(&mut client) => assert_eq!(line[0], message::USERAUTH_BANNER),
+        }
+        // Lines reach the client, too, while its packet waits.
+        told.send("still waiting\r\n".to_owned()).await.unwrap();
+        tokio::select! {
+            error = attend(&mut door, &mut lines) => panic!("{error}"),
+            line = hear(&mut client) => assert_eq!(line[0], message::USERAUTH_BANNER),
+        }
+        succeed(&mut door).await.unwrap();
+        door.drain().await.unwrap();
+        assert_eq!(hear(&mut client).await, [message::USERAUTH_SUCCESS]);
+        assert_eq!(hear(&mut door).await, OPEN);
+        assert_eq!(hear(&mut door).await, [message::CHANNEL_DATA]);
+    }
+
+    #[tokio::test]
+    async fn other_messages_of_authentication_end_the_connection() {
+        for number in [5, 6, 51, 52, 53, 60, 61, 79] {
+            let (mut client, mut door) = neighbours().await;
+            let (_told, mut lines) = mpsc::channel(8);
+            say(&mut client, &[&[number, 0, 0, 0, 0]]).await;
+            let error = attend(&mut door, &mut lines).await;
+            assert!(matches!(error, ConnectionError::Wire(WireError::Protocol(_))), "{number}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_exchange_of_the_client_does_not_end_its_login() {
+        let (mut client, mut door) = neighbours().await;
+        assert!(client.transport.rekey_if_due(now()).unwrap());
+        client.drain().await.unwrap();
+        let (told, mut lines) = mpsc::channel(8);
+        let begun = poll_fn(|cx| door.poll_packet(cx).map(drop).map(|()| panic!("a packet")));
+        let begun: Result<(), _> = timeout(Duration::from_millis(1), begun).await;
+        assert!(begun.is_err() && !door.transport.can_send(), "the door is in key exchange");
+        told.send("lost\r\n".to_owned()).await.unwrap();
+        let (granted, heard) = tokio::join!(
+            async {
+                tokio::select! {
+                    biased;
+                    error = attend(&mut door, &mut lines) => panic!("{error}"),
+                    () = tokio::task::yield_now() => {}
+                }
+                succeed(&mut door).await.unwrap();
+                door.drain().await
+            },
+            hear(&mut client),
+        );
+        granted.unwrap();
+        assert_eq!(heard, [message::USERAUTH_SUCCESS]);
+        assert_eq!(client.transport.exchanges(), 2);
+    }
+}
