@@ -36,7 +36,7 @@ fn an_offer_that_nobody_signs_opens_nothing_and_leaves_nothing() {
          ssh -F $CFG -i $DIR/alice -l lure $DOOR 'echo beside them'; wait\n\
          sort -u end?; grep -c 'Permission denied (publickey)' err?",
     );
-    let denied = "err1 err2 err3 err4 err5 err6 err7 err8".replace(" ", ":1\n") + ":1\n";
+    let denied = "err1 err2 err3 err4 err5 err6 err7 err8".replace(' ', ":1\n") + ":1\n";
     assert_eq!(run.stdout, format!("beside them\n255\n{denied}"), "{run:?}");
     let log = sentinel.log_text();
     assert_eq!(log.matches("login=\"lure\"").count(), 1, "one login: that of the key that signed");
