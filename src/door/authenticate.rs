@@ -7,7 +7,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
-use super::Shared;
+use super::{Shared, session::passed_on};
 use crate::{
     access::{Credential, Intent, Permit, Policy, Proof, Target, authorize},
     clock,
@@ -101,7 +101,7 @@ impl Guess {
         if let (Target::Container { container, .. }, Some(ident)) = (permit.target(), ident)
             && !std::mem::replace(&mut self.made, true)
         {
-            self.ahead = shared.reach.ahead(container, ident, &shared.tasks);
+            self.ahead = shared.reach.ahead(container, &passed_on(ident), &shared.tasks);
         }
     }
 

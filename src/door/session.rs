@@ -152,7 +152,7 @@ async fn connect(
         target = describe(permit.target()),
         "login"
     );
-    let ident = connection.transport.peer_ident().unwrap_or(IDENT).to_owned();
+    let ident = passed_on(connection.transport.peer_ident().unwrap_or(IDENT));
     let visitor = Visitor { permit: &permit, id, ident: &ident };
     let (lines, mut told) = mpsc::channel(LINES);
     let opened = tokio::select! {
@@ -179,6 +179,12 @@ async fn connect(
             None
         }
     }
+}
+
+/// A client's identification as the far side sees it: 1.99 is for servers (RFC 4253, section 5.1).
+pub(super) fn passed_on(ident: &str) -> String {
+    let rest = ident.strip_prefix("SSH-1.99-");
+    rest.map_or_else(|| ident.to_owned(), |rest| format!("SSH-2.0-{rest}"))
 }
 
 /// Lets the person in and connects the two sides.
@@ -239,8 +245,8 @@ fn farewell(how: &ConnectionError) -> (Reason, String) {
             (Reason::ByApplication, text.clone())
         }
         ConnectionError::Wire(error) => {
-            let reason = error.reason().unwrap_or(Reason::ProtocolError);
-            (reason, format!("the container's sshd broke the protocol: {error}"))
+            // The codes of protocol errors are about the connection on which they are sent.
+            (Reason::ConnectionLost, format!("the container's sshd broke the protocol: {error}"))
         }
         ConnectionError::Io(_) | ConnectionError::Closed => {
             (Reason::ConnectionLost, "connection to the container was lost".to_owned())
@@ -255,4 +261,30 @@ async fn close_slowly(mut connection: Connection, reason: Reason, text: &str) {
         return;
     }
     connection.close(reason, text).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_far_side_sees_the_clients_identification_with_version_2() {
+        for (said, seen) in [
+            ("SSH-2.0-PuTTY_Release_0.83", "SSH-2.0-PuTTY_Release_0.83"),
+            ("SSH-1.99-old client", "SSH-2.0-old client"),
+            (IDENT, IDENT),
+        ] {
+            assert_eq!(passed_on(said), seen);
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_far_side_is_told_with_its_own_words() {
+        let said = WireError::Disconnected { reason: 2, text: "too many".to_owned() };
+        assert_eq!(farewell(&said.into()), (Reason::ByApplication, "too many".to_owned()));
+        let (reason, sentence) = farewell(&WireError::Malformed.into());
+        assert_eq!(reason, Reason::ConnectionLost);
+        assert!(sentence.ends_with("broke the protocol: malformed message"), "{sentence}");
+        assert_eq!(farewell(&ConnectionError::Closed).0, Reason::ConnectionLost);
+    }
 }

@@ -31,7 +31,7 @@ pub(super) fn parse(input: &[u8], peer: Side) -> Result<Option<(Vec<u8>, usize)>
         let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
         at += end + 1;
         if line.starts_with(b"SSH-") {
-            return if valid(line, end + 1) {
+            return if valid(line) {
                 Ok(Some((line.to_vec(), at)))
             } else {
                 Err(Error::Identification)
@@ -43,10 +43,13 @@ pub(super) fn parse(input: &[u8], peer: Side) -> Result<Option<(Vec<u8>, usize)>
     }
 }
 
-fn valid(line: &[u8], whole: usize) -> bool {
+fn valid(line: &[u8]) -> bool {
     // 1.99 announces a peer that speaks both versions (RFC 4253, section 5.1).
-    let version_two = line.starts_with(b"SSH-2.0-") || line.starts_with(b"SSH-1.99-");
-    version_two && whole <= MAX_LINE && line.iter().all(|b| (0x20..0x7f).contains(b))
+    let version_two = line.strip_prefix(b"SSH-2.0-").or_else(|| line.strip_prefix(b"SSH-1.99-"));
+    let named = version_two.is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_graphic));
+    // A bare line feed is tolerated as its end, but counts as both characters: who repeats the line
+    // ends it properly.
+    named && line.len() + 2 <= MAX_LINE && line.iter().all(|b| (0x20..0x7f).contains(b))
 }
 
 #[cfg(test)]
@@ -78,6 +81,30 @@ mod tests {
         ] {
             assert_eq!(client(bad), Err(Error::Identification));
         }
+    }
+
+    #[test]
+    fn a_line_has_a_version_a_name_and_at_most_255_characters() {
+        let line = |version: &str, len: usize, end: &str| {
+            let line = format!("{version:x<len$}{end}");
+            client(line.as_bytes()).map(|found| found.is_some())
+        };
+        for end in ["\r\n", "\n"] {
+            assert_eq!(line("SSH-2.0-", 253, end), Ok(true));
+            assert_eq!(line("SSH-2.0-", 254, end), Err(Error::Identification));
+            assert_eq!(line("SSH-1.99-", 20, end), Ok(true));
+            assert_eq!(line("SSH-2.0-a-b c d-", 20, end), Ok(true));
+            for bad in ["SSH-2.0-", "SSH-2.0- x", "SSH-2.0", "SSH-2.1-x", "SSH-1.5-x", "SSH-3.0-x"]
+            {
+                assert_eq!(line(bad, 0, end), Err(Error::Identification), "{bad}");
+            }
+            for bad in
+                ["SSH-2.0-a\rb", "SSH-2.0-a\0", "SSH-2.0-\u{e9}", "SSH-2.0-a\x7f", "ssh-2.0-a"]
+            {
+                assert_eq!(line(bad, 0, end), Err(Error::Identification), "{bad:?}");
+            }
+        }
+        assert_eq!(line("SSH-2.0-", 255, ""), Err(Error::Identification), "cannot end in time");
     }
 
     #[test]
