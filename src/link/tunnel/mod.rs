@@ -4,7 +4,9 @@
 //! User bytes travel here and never on the control link, so one slow reader slows nobody else.
 //! The window follows consumption: what the reader has not taken is not asked for again.
 
-mod channel;
+mod message;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,
@@ -14,16 +16,15 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub use self::channel::Destination;
-use self::channel::{Answer, open_message, parse_answer, reply_to_request};
+use self::message::{Incoming, about, open, parse};
 use super::connection::{Connection, ConnectionError};
 use crate::{
     clock::now,
     wire::{
         buffer::Buffer,
-        codec::{Malformed, Reader, Write},
+        codec::Write,
         error::Error as WireError,
-        message,
+        message::{CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_WINDOW_ADJUST},
     },
 };
 
@@ -32,6 +33,23 @@ const WINDOW: u32 = 2 * 1024 * 1024;
 
 /// Largest data packet in bytes (channels.h, `CHAN_TCP_PACKET_DEFAULT`).
 const MAX_DATA: u32 = 32 * 1024;
+
+/// Where a tunnel ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A TCP port, as the backend sees it.
+    Tcp {
+        /// Address or name.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A unix socket on the backend.
+    Unix {
+        /// Its path.
+        path: String,
+    },
+}
 
 /// Why a tunnel could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -82,37 +100,49 @@ impl Tunnel {
         mut connection: Connection,
         destination: &Destination,
     ) -> Result<Self, TunnelError> {
-        connection.transport.send(&[&open_message(destination)])?;
+        connection.transport.send(&[&open(destination)])?;
         loop {
             connection.next_packet().await?;
-            let packet = connection.transport.packet().unwrap_or_default();
-            let answer = parse_answer(packet).map_err(WireError::from)?;
-            let reply = reply_to_request(packet, 0).map_err(WireError::from)?;
-            connection.transport.consume();
-            if let Some(reply) = reply {
-                connection.transport.send(&[&reply])?;
-            }
-            match answer {
-                Answer::Other => {}
-                Answer::Failure(text) => return Err(TunnelError::Refused(text)),
-                Answer::Confirmation { peer, window, max } => {
-                    return Ok(Self {
-                        connection,
-                        peer,
-                        send_window: window,
-                        send_max: max.min(MAX_DATA),
-                        receive_window: WINDOW,
-                        consumed: 0,
-                        taken: 0,
-                        backlog: Buffer::default(),
-                        peer_eof: false,
-                        closed: false,
-                        sent_eof: false,
-                        reader: None,
-                        writer: None,
-                    });
+            let transport = &mut connection.transport;
+            match parse(transport.packet().unwrap_or_default(), 0)? {
+                Incoming::Opened { peer, window, max } => {
+                    transport.consume();
+                    return Ok(Self::new(connection, peer, (window, max)));
+                }
+                Incoming::Refused(text) => return Err(TunnelError::Refused(text)),
+                Incoming::Unknown => {
+                    transport.refuse()?;
+                    continue;
+                }
+                Incoming::Request(Some(answer)) => transport.answer(&answer)?,
+                Incoming::Request(None) | Incoming::Reply => {}
+                Incoming::Data(_)
+                | Incoming::Extended(_)
+                | Incoming::Adjust(_)
+                | Incoming::Eof
+                | Incoming::Close => {
+                    return Err(WireError::Protocol("channel is not open yet").into());
                 }
             }
+            transport.consume();
+        }
+    }
+
+    fn new(connection: Connection, peer: u32, (window, max): (u32, u32)) -> Self {
+        Self {
+            connection,
+            peer,
+            send_window: window,
+            send_max: max.min(MAX_DATA),
+            receive_window: WINDOW,
+            consumed: 0,
+            taken: 0,
+            backlog: Buffer::default(),
+            peer_eof: false,
+            closed: false,
+            sent_eof: false,
+            reader: None,
+            writer: None,
         }
     }
 
@@ -151,7 +181,7 @@ impl Tunnel {
     /// The rest of the data packet that waits.
     fn held_data(&self) -> Option<&[u8]> {
         let packet = self.connection.transport.packet()?;
-        if packet.first() != Some(&message::CHANNEL_DATA) {
+        if packet.first() != Some(&CHANNEL_DATA) {
             return None;
         }
         // Number, channel, length: checked when the packet came.
@@ -159,54 +189,55 @@ impl Tunnel {
     }
 
     fn on_packet(&mut self) -> io::Result<()> {
-        let packet = self.connection.transport.packet().unwrap_or_default();
-        let mut r = Reader::new(packet);
-        let bad = |_: Malformed| to_io(WireError::Malformed);
-        let number = r.byte().map_err(bad)?;
-        match number {
-            message::CHANNEL_DATA => return self.on_data(),
-            message::CHANNEL_WINDOW_ADJUST => {
-                r.uint32().map_err(bad)?;
+        let transport = &mut self.connection.transport;
+        match parse(transport.packet().unwrap_or_default(), self.peer).map_err(to_io)? {
+            Incoming::Data(len) => {
+                self.take_window(len)?;
+                self.taken = 0;
+                // What is not empty waits to be read.
+                if len > 0 {
+                    return Ok(());
+                }
+            }
+            Incoming::Extended(len) => {
+                self.take_window(len)?;
+                self.consumed = self.consumed.saturating_add(len);
+                self.adjust_window()?;
+            }
+            Incoming::Adjust(more) => {
                 // RFC 4254, section 5.2: the window may not exceed 2^32 - 1.
-                let more = r.uint32().map_err(bad)?;
                 let sum = self.send_window.checked_add(more);
                 self.send_window = sum.ok_or_else(|| to_io(WireError::Malformed))?;
                 wake(&mut self.writer);
             }
-            message::CHANNEL_EOF => {
+            Incoming::Eof => {
                 self.peer_eof = true;
                 wake(&mut self.reader);
             }
-            message::CHANNEL_CLOSE => {
+            Incoming::Close => {
+                if !self.closed {
+                    transport.answer(&about(CHANNEL_CLOSE, self.peer, None)).map_err(to_io)?;
+                }
                 self.peer_eof = true;
                 self.closed = true;
                 wake(&mut self.reader);
                 wake(&mut self.writer);
             }
-            _ => {
-                if let Some(reply) = reply_to_request(packet, self.peer).map_err(bad)? {
-                    self.connection.transport.send(&[&reply]).map_err(to_io)?;
-                }
+            Incoming::Request(Some(answer)) => transport.answer(&answer).map_err(to_io)?,
+            Incoming::Request(None) | Incoming::Reply => {}
+            Incoming::Unknown => return transport.refuse().map_err(to_io),
+            Incoming::Opened { .. } | Incoming::Refused(_) => {
+                return Err(to_io(WireError::Protocol("channel is open already")));
             }
         }
         self.connection.transport.consume();
         Ok(())
     }
 
-    fn on_data(&mut self) -> io::Result<()> {
-        let packet = self.connection.transport.packet().unwrap_or_default();
-        let mut r = Reader::new(packet);
-        let parsed = r.bytes(5).and_then(|_| r.string());
-        let len = parsed.map_err(|_| to_io(WireError::Malformed))?.len();
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
-        let Some(rest) = self.receive_window.checked_sub(len) else {
-            return Err(to_io(WireError::Protocol("window exceeded")));
-        };
-        self.receive_window = rest;
-        self.taken = 0;
-        if len == 0 {
-            self.connection.transport.consume();
-        }
+    /// Counts `len` bytes that came.
+    fn take_window(&mut self, len: u32) -> io::Result<()> {
+        let rest = self.receive_window.checked_sub(len);
+        self.receive_window = rest.ok_or_else(|| to_io(WireError::Protocol("window exceeded")))?;
         Ok(())
     }
 
@@ -247,9 +278,7 @@ impl Tunnel {
     /// Gives back what was consumed, in pieces large enough to be worth a packet.
     fn adjust_window(&mut self) -> io::Result<()> {
         if self.consumed >= WINDOW / 8 && self.connection.transport.can_send() {
-            let mut out = vec![message::CHANNEL_WINDOW_ADJUST];
-            out.put_uint32(self.peer);
-            out.put_uint32(self.consumed);
+            let out = about(CHANNEL_WINDOW_ADJUST, self.peer, Some(self.consumed));
             self.connection.transport.send(&[&out]).map_err(to_io)?;
             self.receive_window += self.consumed;
             self.consumed = 0;
@@ -269,7 +298,7 @@ impl Tunnel {
         // Each round takes one packet of at most the window from the input: bounded by it.
         for _ in 0..=WINDOW {
             self.set_aside();
-            if self.peer_eof || self.backlog.len() >= WINDOW as usize || self.can_write() {
+            if self.closed || self.backlog.len() >= WINDOW as usize || self.can_write() {
                 break;
             }
             match self.poll_next(cx) {
@@ -277,7 +306,8 @@ impl Tunnel {
                 Poll::Pending => break,
             }
         }
-        Ok(())
+        // What was read may have been answered: a key exchange waits for that.
+        self.drain(cx)
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -305,6 +335,9 @@ impl AsyncRead for Tunnel {
         let this = self.get_mut();
         if this.poll_incoming(cx)?.is_pending() {
             this.reader = Some(cx.waker().clone());
+            if this.can_write() {
+                wake(&mut this.writer);
+            }
             return Poll::Pending;
         }
         if this.has_data() {
@@ -319,6 +352,9 @@ impl AsyncRead for Tunnel {
             this.connection.transport.rekey_if_due(now()).map_err(to_io)?;
             if this.connection.transport.in_exchange() {
                 this.set_aside();
+            }
+            if this.can_write() || this.connection.transport.in_exchange() {
+                wake(&mut this.writer);
             }
         }
         this.drain(cx)?;
@@ -347,7 +383,7 @@ impl AsyncWrite for Tunnel {
             return Poll::Pending;
         }
         let n = buf.len().min(this.send_window.min(this.send_max) as usize);
-        let mut head = vec![message::CHANNEL_DATA];
+        let mut head = vec![CHANNEL_DATA];
         head.put_uint32(this.peer);
         let len = u32::try_from(n).unwrap_or(u32::MAX);
         head.put_uint32(len);
@@ -370,10 +406,14 @@ impl AsyncWrite for Tunnel {
         if !this.sent_eof && !this.closed {
             if !this.connection.transport.can_send() {
                 this.poll_unblock(cx)?;
+            }
+            if !this.connection.transport.can_send() && !this.closed {
+                this.writer = Some(cx.waker().clone());
                 return Poll::Pending;
             }
-            let mut out = vec![message::CHANNEL_EOF];
-            out.put_uint32(this.peer);
+        }
+        if !this.sent_eof && !this.closed {
+            let out = about(CHANNEL_EOF, this.peer, None);
             this.connection.transport.send(&[&out]).map_err(to_io)?;
             this.sent_eof = true;
         }
