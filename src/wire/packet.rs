@@ -18,6 +18,11 @@ pub const MAX_PACKET: usize = 256 * 1024;
 /// (RFC 4253, section 6.1).
 pub const MAX_PACKET_UNAUTHENTICATED: usize = 35_000;
 
+/// Packets that one set of keys may carry: then sequence numbers, which are nonces and enter MACs,
+/// come again (RFC 4344, section 3.1). Long before, keys are changed; a peer that never lets them be
+/// changed ends here.
+const MAX_PACKETS: u64 = 1 << 32;
+
 /// Opens the packets of one direction.
 pub struct PacketReader {
     opening: Opening,
@@ -36,6 +41,17 @@ pub struct Used {
     pub packets: u64,
     /// Bytes on the wire.
     pub bytes: u64,
+}
+
+impl Used {
+    fn count(&mut self, bytes: usize) -> Result<(), Error> {
+        self.packets += 1;
+        self.bytes += bytes as u64;
+        if self.packets > MAX_PACKETS {
+            return Err(Error::Protocol("keys are used up"));
+        }
+        Ok(())
+    }
 }
 
 /// A packet that was opened: where its payload lies in the input, and how long it was in all.
@@ -104,8 +120,7 @@ impl PacketReader {
         }
         let seq = self.seq;
         self.seq = self.seq.wrapping_add(1);
-        self.used.packets += 1;
-        self.used.bytes += total as u64;
+        self.used.count(total)?;
         Ok(Some(Opened { payload: 5..4 + length - padding, total, seq }))
     }
 
@@ -203,9 +218,7 @@ impl PacketWriter {
         self.sealing.seal(self.seq, packet)?;
         output.advance(total);
         self.seq = self.seq.wrapping_add(1);
-        self.used.packets += 1;
-        self.used.bytes += total as u64;
-        Ok(())
+        self.used.count(total)
     }
 }
 
@@ -304,5 +317,103 @@ mod tests {
                 let _ = reader.open(&mut [junk; 4096]);
             }
         }
+    }
+
+    #[test]
+    fn sequence_numbers_wrap_and_one_set_of_keys_never_sees_them_twice() {
+        for suite in SUITES {
+            let (mut reader, mut writer) = pair(suite);
+            (reader.seq, writer.seq) = (u32::MAX, u32::MAX);
+            let mut wire = Buffer::default();
+            for expected in [u32::MAX, 0, 1] {
+                writer.seal(&[&[90]], &mut wire).unwrap();
+                assert_eq!(writer.last_seq(), expected);
+                let opened = reader.open(wire.filled_mut()).unwrap().unwrap();
+                assert_eq!(opened.seq, expected);
+                wire.consume(opened.total);
+            }
+            for (packets, fine) in [(MAX_PACKETS - 1, true), (MAX_PACKETS, false)] {
+                let (mut reader, mut writer) = pair(suite);
+                let mut wire = Buffer::default();
+                writer.seal(&[&[90]], &mut wire).unwrap();
+                (reader.used.packets, writer.used.packets) = (packets, packets);
+                assert_eq!(reader.open(wire.filled_mut()).is_ok(), fine, "{suite:?}");
+                assert_eq!(writer.seal(&[&[90]], &mut wire).is_ok(), fine, "{suite:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn padding_fills_blocks_with_at_least_four_bytes_that_are_random() {
+        for suite in SUITES {
+            let (_, mut writer) = pair((suite.0, suite.1));
+            let shape = writer.sealing.shape();
+            for size in 1..70 {
+                let mut wire = Buffer::default();
+                writer.seal(&[&vec![90; size]], &mut wire).unwrap();
+                let body = wire.len() - shape.tag - if shape.length_counts { 0 } else { 4 };
+                assert!(body.is_multiple_of(shape.block) && shape.block >= 8, "{suite:?}");
+                let padding = wire.len() - shape.tag - 5 - size;
+                assert!((4..4 + shape.block).contains(&padding), "{suite:?} {size} {padding}");
+            }
+        }
+        let (_, mut writer) = pair(("", ""));
+        let mut wire = Buffer::default();
+        for _ in 0..2 {
+            writer.seal(&[&[90; 2]], &mut wire).unwrap();
+        }
+        // 4 + 1 + 2 + 9 bytes: the smallest packet that there is (RFC 4253, section 6).
+        assert_eq!(wire.len(), 2 * 16);
+        assert_ne!(wire.filled()[7..16], wire.filled()[23..32], "padding is random");
+    }
+
+    /// A packet without protection, as a peer might send it.
+    fn plain(padding: u8, size: usize) -> Vec<u8> {
+        let mut packet = u32::try_from(size).unwrap().to_be_bytes().to_vec();
+        packet.push(padding);
+        packet.resize(4 + size, 90);
+        packet
+    }
+
+    #[test]
+    fn a_packet_has_a_payload_and_at_least_four_bytes_of_padding() {
+        for (padding, size, payload) in [
+            (4, 12, Some(7)),
+            (10, 12, Some(1)),
+            (255, 268, Some(12)),
+            (11, 12, None),
+            (12, 12, None),
+            (255, 12, None),
+            (3, 12, None),
+            (0, 12, None),
+        ] {
+            let opened = PacketReader::new().open(&mut plain(padding, size));
+            let got = opened.ok().flatten().map(|opened| opened.payload.len());
+            assert_eq!(got, payload, "{padding} of {size}");
+        }
+    }
+
+    #[test]
+    fn packets_are_as_long_as_they_must_be_and_no_longer() {
+        // 35,000 bytes in all is what everybody must take; more only after authentication.
+        for (size, large, taken) in [
+            (34_996, false, true),
+            (35_004, false, false),
+            (35_004, true, true),
+            (MAX_PACKET - 4, true, true),
+            (MAX_PACKET + 4, true, false),
+        ] {
+            let mut reader = PacketReader::new();
+            if large {
+                reader.allow_large();
+            }
+            assert_eq!(reader.open(&mut plain(4, size)).is_ok(), taken, "{size} {large}");
+        }
+        let (mut wire, mut writer) = (Buffer::default(), PacketWriter::new());
+        assert!(writer.seal(&[&vec![94; MAX_PACKET - 12]], &mut wire).is_ok());
+        let before = wire.len();
+        let refused = writer.seal(&[&vec![94; MAX_PACKET]], &mut wire);
+        assert_eq!(refused, Err(Error::PacketLength));
+        assert_eq!(wire.len(), before, "nothing of it is sent");
     }
 }
