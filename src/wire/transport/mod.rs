@@ -440,7 +440,9 @@ impl Transport {
             return Ok(());
         }
         let generic = matches!(number, message::IGNORE | message::DEBUG | message::UNIMPLEMENTED);
-        if generic && !(self.strict && self.exchanges == 0) {
+        // Later on, what nobody knows yet is refused like anywhere else.
+        let unknown = !first && matches!(number, 8..=19 | 22..=29);
+        if (generic || unknown) && !(self.strict && self.exchanges == 0) {
             return Ok(());
         }
         Err(Error::Protocol("unexpected message in key exchange"))

@@ -3,6 +3,7 @@
 use ssh_key::PrivateKey;
 
 use super::{
+    super::signature,
     tests::{CIPHERS, METHODS, Pair},
     *,
 };
@@ -171,4 +172,248 @@ fn answers_that_wait_are_bounded() {
     pair.sides[SERVER].start_exchange(pair.now).unwrap();
     let answers = (0..1_000).map(|_| pair.sides[SERVER].answer(&[81; 1000]));
     assert_eq!(answers.take_while(Result::is_ok).count(), 65);
+}
+
+/// A client that has sent the KEXINIT of a re-exchange, then `payload`.
+fn in_reexchange(payload: &[u8]) -> (Pair, Result<bool, Error>) {
+    let mut pair = pair();
+    pair.settle().unwrap();
+    pair.sides.iter_mut().for_each(Transport::set_authenticated);
+    let client = &mut pair.sides[CLIENT];
+    client.start_exchange(pair.now).unwrap();
+    client.writer.seal(&[payload], &mut client.output).unwrap();
+    let result = pair.step(CLIENT);
+    (pair, result)
+}
+
+#[test]
+fn a_reexchange_allows_messages_1_to_49_except_services_and_extensions() {
+    for number in [2, 3, 4, 8, 19, 22, 29] {
+        let (mut pair, result) = in_reexchange(&[number, 0, 0, 0, 0]);
+        result.unwrap();
+        pair.settle().unwrap();
+        assert_eq!(pair.sides[SERVER].exchanges(), 2, "{number}");
+        let refused = pair.sides[CLIENT].next_refusal().is_some();
+        assert_eq!(refused, number > 7, "{number}");
+    }
+    for number in [5, 6, 7, 50, 79, 80, 90, 94, 98, 127, 128, 192, 193, 255] {
+        let (_, result) = in_reexchange(&[number, 0, 0, 0, 0]);
+        assert!(matches!(result, Err(Error::Protocol(_))), "{number}");
+    }
+    let (_, result) = in_reexchange(&[message::DISCONNECT, 0, 0, 0, 11]);
+    assert!(matches!(result, Err(Error::Disconnected { .. })));
+}
+
+#[test]
+fn key_exchange_messages_out_of_place_end_the_connection() {
+    // Outside of a key exchange, and a second KEXINIT or a NEWKEYS too early inside of one.
+    for number in [21, 30, 31, 34, 49] {
+        let mut pair = pair();
+        pair.settle().unwrap();
+        pair.sides[CLIENT].send(&[&[number]]).unwrap();
+        assert!(matches!(pair.step(CLIENT), Err(Error::Protocol(_))), "{number}");
+    }
+    for number in [20, 21, 31, 34, 49] {
+        let (_, result) = in_reexchange(&[number]);
+        assert!(matches!(result, Err(Error::Protocol(_))), "{number}");
+    }
+    // NEWKEYS is one byte, and the client's value is followed by nothing.
+    let mut pair = pair();
+    let client = &mut pair.sides[CLIENT];
+    let mut init = vec![message::KEX_ECDH_INIT];
+    init.put_string(&[9; 32]);
+    client.writer.seal(&[&init], &mut client.output).unwrap();
+    client.writer.seal(&[&[message::NEWKEYS, 0]], &mut client.output).unwrap();
+    assert!(matches!(pair.step(CLIENT), Err(Error::Protocol(_))));
+    let mut pair = self::pair();
+    let client = &mut pair.sides[CLIENT];
+    client.writer.seal(&[&init, &[0]], &mut client.output).unwrap();
+    assert_eq!(pair.step(CLIENT), Err(Error::Malformed));
+}
+
+#[test]
+fn both_sides_may_begin_a_key_exchange_at_once() {
+    for first in [CLIENT, SERVER] {
+        let mut pair = pair();
+        pair.settle().unwrap();
+        for packet in [&[94, 1], &[94, 2]] {
+            pair.sides[CLIENT].send(&[packet]).unwrap();
+            pair.sides[SERVER].send(&[packet]).unwrap();
+        }
+        pair.sides[first].start_exchange(pair.now).unwrap();
+        pair.sides[1 - first].start_exchange(pair.now).unwrap();
+        assert!(pair.sides.iter().all(|side| !side.can_send() && side.in_exchange()));
+        pair.settle().unwrap();
+        for side in [CLIENT, SERVER] {
+            assert_eq!(pair.sides[side].exchanges(), 2, "one exchange, not two");
+            assert_eq!(pair.received[side], [[94, 1], [94, 2]], "what was under way arrives");
+        }
+    }
+}
+
+#[test]
+fn nothing_but_key_exchange_is_sent_between_kexinit_and_newkeys() {
+    let mut pair = pair();
+    pair.settle().unwrap();
+    pair.sides[SERVER].start_exchange(pair.now).unwrap();
+    let before = pair.sides[SERVER].output.len();
+    assert!(pair.sides[SERVER].send(&[&[94]]).is_err());
+    assert!(!pair.sides[SERVER].rekey_if_due(pair.now + RekeyLimits::default().age).unwrap());
+    assert_eq!(pair.sides[SERVER].output.len(), before);
+    // A goodbye is allowed at any time.
+    pair.sides[SERVER].disconnect(Reason::ByApplication, "bye");
+    assert!(matches!(pair.settle(), Err(Error::Disconnected { reason: 11, .. })));
+}
+
+#[test]
+fn keys_are_due_after_a_gigabyte_an_hour_or_too_many_packets() {
+    let standard = RekeyLimits::default();
+    assert_eq!((standard.bytes, standard.age), (1 << 30, Duration::from_secs(3600)));
+    // RFC 4251, section 9.3.2: 2^28 packets at the very most; the smallest has 16 bytes.
+    assert!(standard.packets.min(standard.bytes / 16) <= 1 << 28);
+    for (limits, later, due) in [
+        (RekeyLimits { bytes: 1 << 20, packets: 1 << 20, ..standard }, 3599, false),
+        (RekeyLimits { bytes: 200, ..standard }, 0, true),
+        (RekeyLimits { packets: 2, ..standard }, 0, true),
+        (standard, 3600, true),
+    ] {
+        for side in [CLIENT, SERVER] {
+            let mut pair = Pair::new(CIPHERS[0], METHODS[0], limits, 4096);
+            pair.settle().unwrap();
+            for _ in 0..2 {
+                pair.sides[side].send(&[&[94; 100]]).unwrap();
+            }
+            let time = pair.now + Duration::from_secs(later);
+            assert_eq!(pair.sides[side].rekey_if_due(time), Ok(due), "{limits:?}");
+        }
+    }
+}
+
+#[test]
+fn ignore_and_debug_are_swallowed_at_any_time() {
+    let mut pair = pair();
+    pair.settle().unwrap();
+    for payload in [&[2][..], &[2, 0, 0, 0, 1, 9], &[2, 0xff], &[4], &[4, 1, 0, 0, 0, 0], &[193]] {
+        pair.sides[CLIENT].send(&[payload]).unwrap();
+    }
+    pair.sides[CLIENT].send(&[&[80]]).unwrap();
+    pair.settle().unwrap();
+    assert_eq!(pair.received[SERVER], [[80]]);
+    assert!(pair.received[CLIENT].is_empty() && pair.sides[CLIENT].next_refusal().is_none());
+}
+
+#[test]
+fn a_goodbye_in_any_form_is_the_last_that_is_heard() {
+    for (payload, reason, said) in [
+        (&b"\x01\0\0\0\x02\0\0\0\x02hi\0\0\0\x02en"[..], 2, "hi"),
+        (b"\x01\0\0\0\x0b\0\0\0\x02\xff\xfe", 11, "\u{fffd}\u{fffd}"),
+        (b"\x01\0\0\0\x0b\xff\xff\xff\xff", 0, ""),
+        (b"\x01", 0, ""),
+    ] {
+        let mut pair = pair();
+        pair.settle().unwrap();
+        pair.sides[CLIENT].send(&[payload]).unwrap();
+        pair.sides[CLIENT].send(&[&[80]]).unwrap();
+        let Err(Error::Disconnected { reason: heard, text }) = pair.step(CLIENT) else {
+            panic!("goes on after a goodbye")
+        };
+        assert_eq!(heard, reason);
+        assert_eq!(text, said);
+        assert!(pair.received[SERVER].is_empty());
+    }
+    // Ours: reason, text, language.
+    let mut writer = pair().sides.into_iter().next().unwrap();
+    writer.output = Buffer::default();
+    writer.disconnect(Reason::ServiceNotAvailable, "caf\u{e9}");
+    let opened = PacketReader::new().open(writer.output.filled_mut()).unwrap().unwrap();
+    let said = b"\x01\0\0\0\x07\0\0\0\x05caf\xc3\xa9\0\0\0\x02en";
+    assert_eq!(&writer.output.filled()[opened.payload], said);
+}
+
+#[test]
+fn extensions_are_sent_once_to_those_who_ask_right_after_the_first_newkeys() {
+    let mut pair = pair();
+    pair.settle().unwrap();
+    assert_eq!(pair.sides[CLIENT].ext_infos, 1);
+    let algorithms = pair.sides[CLIENT].peer_sig_algs().unwrap().to_owned();
+    assert_eq!(algorithms.split(',').collect::<Vec<_>>(), signature::SERVER_SIG_ALGS);
+    pair.sides[CLIENT].start_exchange(pair.now).unwrap();
+    pair.settle().unwrap();
+    assert_eq!((pair.sides[CLIENT].exchanges(), pair.sides[CLIENT].ext_infos), (2, 1));
+    assert_eq!(pair.sides[SERVER].ext_infos, 0, "a client has nothing to tell");
+
+    let mut pair = self::pair();
+    let client = &mut pair.sides[CLIENT];
+    let kexinit = client.params.offer.kexinit(Side::Client, false).unwrap();
+    restart(client, &kexinit, &[]);
+    pair.settle().unwrap();
+    assert_eq!(pair.sides[CLIENT].ext_infos, 0);
+}
+
+/// An `EXT_INFO` with these extensions.
+fn ext_info(extensions: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut out = vec![message::EXT_INFO];
+    out.put_uint32(u32::try_from(extensions.len()).unwrap());
+    for (name, value) in extensions {
+        out.put_string(name.as_bytes());
+        out.put_string(value);
+    }
+    out
+}
+
+#[test]
+fn extensions_are_heard_twice_and_unknown_ones_mean_nothing() {
+    let first = ext_info(&[("x@y.z", b"\0\xff"), ("server-sig-algs", b"a,b"), ("", b"")]);
+    let none = ext_info(&[]);
+    for (packets, heard) in [
+        (vec![&first], Ok(Some("a,b"))),
+        (vec![&first, &none], Ok(Some("a,b"))),
+        (vec![&none], Ok(None)),
+        (vec![&first, &first, &first], Err(())),
+        (vec![&first[..first.len() - 1].to_vec()], Err(())),
+        (vec![&[&first[..], &[0]].concat()], Err(())),
+        (vec![&[&[message::EXT_INFO][..], &[0xff; 4]].concat()], Err(())),
+        (vec![&ext_info(&[("server-sig-algs", b"\xff")])], Ok(None)),
+    ] {
+        let mut pair = pair();
+        pair.settle().unwrap();
+        for packet in packets {
+            pair.sides[CLIENT].send(&[packet]).unwrap();
+        }
+        let settled = pair.settle().map(|()| pair.sides[SERVER].peer_sig_algs());
+        assert_eq!(settled.map_err(drop), heard);
+    }
+}
+
+#[test]
+fn strict_key_exchange_begins_with_kexinit_and_counts_anew_each_time() {
+    // With the marker of both sides, even IGNORE may not come first (CVE-2023-48795).
+    for (side, other) in [(CLIENT, SERVER), (SERVER, CLIENT)] {
+        for strict in [true, false] {
+            let mut pair = pair();
+            let offer = pair.sides[side].params.offer.clone();
+            let kexinit = offer.kexinit(pair.sides[side].side(), strict).unwrap();
+            let before = &mut pair.sides[side];
+            restart(before, &[message::IGNORE], &[&kexinit]);
+            before.exchange.as_mut().unwrap().own_kexinit = kexinit;
+            let step = pair.step(side);
+            assert_eq!(step.is_err(), strict, "{side}");
+            assert_eq!(pair.sides[other].strict, strict, "{side}");
+        }
+    }
+    let mut pair = pair();
+    for exchanges in 1..4 {
+        pair.settle().unwrap();
+        assert_eq!(pair.sides[CLIENT].exchanges(), exchanges);
+        let number = |side: &mut Transport| {
+            side.send(&[&[94]]).unwrap();
+            side.sent_number()
+        };
+        let numbers = pair.sides.each_mut().map(number);
+        // The server's EXT_INFO was the first packet under its first keys.
+        assert_eq!(numbers, [0, u32::from(exchanges == 1)]);
+        pair.settle().unwrap();
+        // Markers in later KEXINITs mean nothing, and are not sent.
+        pair.sides[CLIENT].start_exchange(pair.now).unwrap();
+    }
 }
