@@ -15,6 +15,7 @@ demo-down: ## remove the demo
 	@tests/demo-down
 
 test: lab ## every test; installs what is missing, leaves the lab up
+	tests/lab/clients
 	cargo build --locked
 	cargo test --locked --lib --tests
 
