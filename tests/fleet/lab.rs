@@ -24,6 +24,8 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::last::inspect_after_last;
+
 pub(crate) struct Lab(Value);
 
 /// A container that is gone when the test is over.
@@ -79,8 +81,8 @@ pub(crate) fn in_lab(test: impl AsyncFnOnce(Lab)) {
 /// Counts panics in tasks (others are those of tests, which libtest sees), and looks after the
 /// last test whether every descriptor was closed.
 fn watch() {
+    inspect_after_last(inspect);
     DESCRIPTORS.get_or_init(|| {
-        assert!(shutdown_hooks::add_shutdown_hook(inspect_at_exit), "atexit");
         let next = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if std::thread::current().name() == Some(WORKER) {
@@ -94,13 +96,17 @@ fn watch() {
     });
 }
 
-extern "C" fn inspect_at_exit() {
-    let (before, after) = (DESCRIPTORS.get().copied().unwrap_or(0), process::descriptors());
-    if after > before {
-        eprintln!(
+/// Whether every descriptor was closed.
+fn inspect(busy: &dyn Fn() -> bool) {
+    let before = DESCRIPTORS.get().copied().unwrap_or(0);
+    let start = Instant::now();
+    while process::descriptors() > before && !busy() {
+        let after = process::descriptors();
+        assert!(
+            start.elapsed() < PATIENCE,
             "{after} descriptors are open after the last test, {before} were before the first"
         );
-        std::process::abort();
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -14,3 +14,5 @@ mod exec;
 mod home;
 mod inventory;
 mod lab;
+#[path = "../e2e/harness/last.rs"]
+mod last;

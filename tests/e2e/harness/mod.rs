@@ -1,6 +1,7 @@
 //! The lab, the shared sentinel and its people, and shells that run in the lab's hosts.
 
 mod guest;
+mod last;
 mod sentinel;
 mod shell;
 mod twins;
@@ -14,8 +15,6 @@ use std::{
     sync::OnceLock,
     thread,
 };
-
-use shutdown_hooks::add_shutdown_hook;
 
 pub use self::{
     guest::{Guest, label, labelled, quiet_delete},
@@ -105,6 +104,11 @@ static WORLD: OnceLock<World> = OnceLock::new();
 
 /// The shared sentinel with its containers; made by the first test that asks.
 pub fn world() -> &'static World {
+    last::inspect_after_last(|busy| {
+        if let Some(world) = WORLD.get() {
+            world.sentinel.inspect(busy);
+        }
+    });
     WORLD.get_or_init(|| {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e");
         let _ = fs::remove_dir_all(&dir);
@@ -119,7 +123,6 @@ pub fn world() -> &'static World {
         }
         let sentinel = Sentinel::start(&dir, "shared", &config(&dir, PORT, ""));
         trust_link_key(&dir);
-        assert!(add_shutdown_hook(inspect_at_exit), "atexit");
         let world = World { dir, sentinel };
         thread::scope(|scope| {
             for (name, backend) in CONTAINERS {
@@ -133,18 +136,6 @@ pub fn world() -> &'static World {
         world.sentinel.settle();
         world
     })
-}
-
-/// Inspects the shared sentinel after the last test, when `main` has returned: a static is never
-/// dropped, and no test knows that it is the last. What is wrong makes the status of this process
-/// that of a failure.
-extern "C" fn inspect_at_exit() {
-    // In a thread of its own: the main thread's local data is gone already.
-    let inspect = || WORLD.get().map(|world| world.sentinel.inspect());
-    let inspection = thread::Builder::new().name("after the last test".to_owned()).spawn(inspect);
-    if !inspection.is_ok_and(|thread| thread.join().is_ok()) {
-        std::process::abort();
-    }
 }
 
 /// Makes the key pair of `person` in `dir`, in files `PERSON` and `PERSON.pub`.
