@@ -205,10 +205,84 @@ fn an_identity_keeps_its_secret_and_refuses_a_locked_file() {
 }
 
 #[test]
-fn every_supported_algorithm_is_announced_once() {
+fn what_is_announced_is_what_is_accepted() {
+    let mut accepted: Vec<&str> =
+        NAMES.iter().flat_map(|n| algorithms_for(&public(n))).copied().collect();
+    for (kind, name) in
+        [("sk-ssh-ed25519@openssh.com", "ed25519"), ("sk-ecdsa-sha2-nistp256@openssh.com", "p256")]
+    {
+        accepted.extend(algorithms_for(&security_key(kind, &identity(name))));
+    }
+    accepted.sort_unstable();
+    let mut announced = SERVER_SIG_ALGS;
+    announced.sort_unstable();
+    assert_eq!(accepted, announced);
+    assert!(announced.iter().all(|name| *name != "ssh-rsa" && !name.contains("-cert-")));
+}
+
+#[test]
+fn a_key_has_one_form_and_nothing_behind_it() {
     for name in NAMES {
-        for algorithm in algorithms_for(&public(name)) {
-            assert_eq!(SERVER_SIG_ALGS.iter().filter(|a| *a == algorithm).count(), 1);
+        let key = public(name);
+        let blob = key.blob();
+        for end in 0..blob.len() {
+            assert!(PublicKey::from_blob(&blob[..end]).is_err(), "{name} cut at {end}");
         }
+        assert!(PublicKey::from_blob(&[blob, &[0]].concat()).is_err(), "{name} and more");
+    }
+    // Numbers in the longer form that RFC 4251, section 5, forbids, and negative ones.
+    let rsa = public("rsa");
+    let mut fields = Reader::new(rsa.blob());
+    fields.string().unwrap();
+    let (e, n) = (fields.mpint().unwrap(), fields.mpint().unwrap());
+    for (e, n) in [([&[0], e].concat(), [&[0], n].concat()), (e.to_vec(), n.to_vec())] {
+        let mut blob = Vec::new();
+        blob.put_string(b"ssh-rsa");
+        blob.put_string(&e);
+        blob.put_string(&n);
+        let signature = identity("rsa").sign("rsa-sha2-512", MESSAGE).unwrap();
+        let usable = PublicKey::from_blob(&blob)
+            .is_ok_and(|key| check(&key, "rsa-sha2-512", &signature).is_ok());
+        assert!(!usable, "{blob:?}");
+    }
+}
+
+#[test]
+fn an_rsa_signature_may_lack_leading_zeros_and_has_none_too_many() {
+    let identity = identity("rsa");
+    // About every 256th signature begins with a zero; a test that is lucky for ever has a bound.
+    let (message, blob) = (0..20_000_u32)
+        .map(u32::to_be_bytes)
+        .map(|m| (m, identity.sign("rsa-sha2-256", &m).unwrap()))
+        .find(|(_, blob)| blob[20] == 0)
+        .unwrap();
+    let full = &blob[20..];
+    let judge = |number: &[u8]| {
+        let mut signature = Vec::new();
+        signature.put_string(b"rsa-sha2-256");
+        signature.put_string(number);
+        verify(identity.public_key(), "rsa-sha2-256", &message, &signature, SkPolicy::default())
+    };
+    assert_eq!(judge(full), Ok(()));
+    assert_eq!(judge(&full[1..]), Ok(()));
+    assert_eq!(judge(&[&[0], full].concat()), Err(SignatureError::Malformed));
+    assert_eq!(judge(&full[2..]), Err(SignatureError::Mismatch));
+}
+
+#[test]
+fn an_edwards_key_and_signature_have_their_length() {
+    let key = public("ed25519");
+    for len in [0, 31, 33, 64] {
+        let mut blob = Vec::new();
+        blob.put_string(b"ssh-ed25519");
+        blob.put_string(&vec![7; len]);
+        assert!(PublicKey::from_blob(&blob).is_err(), "{len}");
+    }
+    for len in [0, 32, 63, 65, 128] {
+        let mut signature = Vec::new();
+        signature.put_string(b"ssh-ed25519");
+        signature.put_string(&vec![7; len]);
+        let refused = check(&key, "ssh-ed25519", &signature);
+        assert_eq!(refused, Err(SignatureError::Mismatch), "{len}");
     }
 }
