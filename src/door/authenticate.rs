@@ -7,22 +7,21 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
-use super::{Shared, session::passed_on};
+use super::{Shared, offer::Offer, session::passed_on};
 use crate::{
-    access::{Credential, Intent, Permit, Policy, Proof, Target, authorize},
+    access::{Intent, Permit, Policy, Proof, Target, authorize},
     clock,
     config::Config,
     link::connection::{Connection, ConnectionError},
     model::{
-        authorized_keys::AuthorizedKey, container::Container, inventory::Inventory, key::PublicKey,
-        name::Account, text,
+        authorized_keys::AuthorizedKey, container::Container, inventory::Inventory, name::Account,
+        text,
     },
     reach::Ahead,
     wire::{
-        certificate::{Certificate, base_algorithm},
         error::Error as WireError,
         signature,
-        userauth::{Attempt, Request, ServerAuth},
+        userauth::{Request, ServerAuth},
     },
 };
 
@@ -123,46 +122,6 @@ fn is_proven(permit: &Permit, offer: Option<&Offer>, message: &[u8], signature: 
         let key = offer.credential().key();
         signature::verify(key, &offer.algorithm, message, signature, permit.sk_policy()).is_ok()
     })
-}
-
-/// A key or certificate that was named in a request.
-struct Offer {
-    shown: Shown,
-    /// The algorithm of the signature.
-    algorithm: String,
-}
-
-enum Shown {
-    Key(PublicKey),
-    Certificate(Box<Certificate>),
-}
-
-impl Offer {
-    /// `None`: a type that is not accepted, or an algorithm that does not belong to it.
-    fn parse(attempt: &Attempt) -> Option<Self> {
-        let (shown, algorithm) = match base_algorithm(&attempt.algorithm) {
-            Some(base) => {
-                (Shown::Certificate(Box::new(Certificate::parse(&attempt.key).ok()?)), base)
-            }
-            None => {
-                (Shown::Key(PublicKey::from_blob(&attempt.key).ok()?), attempt.algorithm.as_str())
-            }
-        };
-        let offer = Self { shown, algorithm: algorithm.to_owned() };
-        let fits = signature::algorithms_for(offer.credential().key()).contains(&algorithm);
-        fits.then_some(offer)
-    }
-
-    fn credential(&self) -> Credential<'_> {
-        match &self.shown {
-            Shown::Key(key) => Credential::Key(key),
-            Shown::Certificate(certificate) => Credential::Certificate(certificate),
-        }
-    }
-
-    fn is_plain_key(&self) -> bool {
-        matches!(self.shown, Shown::Key(_))
-    }
 }
 
 /// Judges the attempts of one connection.

@@ -10,6 +10,7 @@ mod attend;
 mod authenticate;
 pub mod intercept;
 pub mod observe;
+mod offer;
 pub mod pipe;
 pub mod registry;
 mod session;

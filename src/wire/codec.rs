@@ -206,6 +206,40 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_of_rfc_4251_are_written_and_read_as_they_stand() {
+        for (value, wire) in [
+            (&b""[..], &b"\0\0\0\0"[..]),
+            (b"\x09\xa3\x78\xf9\xb2\xe3\x32\xa7", b"\0\0\0\x08\x09\xa3\x78\xf9\xb2\xe3\x32\xa7"),
+            (b"\x80", b"\0\0\0\x02\0\x80"),
+        ] {
+            let mut out = Vec::new();
+            out.put_mpint(value);
+            assert_eq!(out, wire);
+            assert_eq!(Reader::new(wire).mpint(), Ok(value));
+        }
+        // Negative numbers, which SSH never has to read, are refused: -1234 and -deadbeef.
+        for negative in [&b"\0\0\0\x02\xed\xcc"[..], b"\0\0\0\x05\xff\x21\x52\x41\x11"] {
+            assert_eq!(Reader::new(negative).mpint(), Err(Malformed));
+        }
+        let mut out = Vec::new();
+        out.put_uint32(699_921_578);
+        out.put_string(b"testing");
+        assert_eq!(out, b"\x29\xb7\xf4\xaa\0\0\0\x07testing");
+    }
+
+    #[test]
+    fn booleans_are_written_as_0_and_1_and_any_other_value_is_true() {
+        let mut out = Vec::new();
+        out.put_boolean(false);
+        out.put_boolean(true);
+        assert_eq!(out, [0, 1]);
+        for byte in 0..=255 {
+            assert_eq!(Reader::new(&[byte]).boolean(), Ok(byte != 0));
+        }
+        assert_eq!(Reader::new(b"\0\0\0\x01\xff").text(), Err(Malformed), "text is UTF-8");
+    }
+
+    #[test]
     fn a_claimed_length_is_not_believed() {
         assert_eq!(Reader::new(&[0xff; 8]).string(), Err(Malformed));
     }

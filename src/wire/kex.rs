@@ -317,4 +317,55 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_mlkem_key_with_a_coefficient_out_of_range_is_refused() {
+        // FIPS 203, section 7.2: twelve bits each, below 3329.
+        let good = ClientKex::new(KexAlgorithm::MlKem768X25519).unwrap().init;
+        for at in [0, 600, MLKEM_KEY - 34] {
+            let mut init = good.clone();
+            init[at..at + 2].copy_from_slice(&[0xff; 2]);
+            assert!(respond(KexAlgorithm::MlKem768X25519, &init).is_err(), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_secret_enters_the_hash_in_the_form_of_its_method() {
+        // RFC 8731, section 3.1: an mpint, without leading zeros and positive.
+        assert_eq!(*mpint(&[0, 0, 0x80, 1]), [0, 0, 0, 3, 0, 0x80, 1]);
+        assert_eq!(*mpint(&[0, 0x7f, 1]), [0, 0, 0, 2, 0x7f, 1]);
+        // The hybrid method: a string of the hash of both secrets, the post-quantum one first.
+        let both = digest::digest(&SHA256, b"pqclassical");
+        let expected = [&[0, 0, 0, 32], both.as_ref()].concat();
+        assert_eq!(*combine(b"pq", b"classical"), expected);
+    }
+
+    #[test]
+    fn keys_are_derived_by_the_letters_of_rfc_4253() {
+        let keys = Keys::new(mpint(&[1, 2, 3]), [4; 32], [5; 32]);
+        let hash = |rest: &[u8]| {
+            let mut input = b"\0\0\0\x03\x01\x02\x03".to_vec();
+            input.extend_from_slice(&[4; 32]);
+            input.extend_from_slice(rest);
+            digest::digest(&SHA256, &input).as_ref().to_vec()
+        };
+        for letter in *b"ABCDEF" {
+            let first = hash(&[&[letter][..], &[5; 32]].concat());
+            let second = hash(&first);
+            let third = hash(&[&first[..], &second].concat());
+            let all = [first, second, third].concat();
+            for len in [0, 12, 16, 32, 33, 64, 96] {
+                assert_eq!(*keys.derive(letter, len), all[..len]);
+            }
+        }
+        let suite = Suite {
+            cipher: crate::wire::cipher::Cipher::Aes256Ctr,
+            mac: Mac::from_name("hmac-sha2-512"),
+        };
+        for (direction, letters) in [(Direction::Up, b"ACE"), (Direction::Down, b"BDF")] {
+            let expected = [(letters[0], 16), (letters[1], 32), (letters[2], 64)];
+            let expected = expected.map(|(letter, len)| keys.derive(letter, len));
+            assert_eq!(keys.material(direction, suite), expected);
+        }
+    }
 }

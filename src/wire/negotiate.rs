@@ -253,6 +253,121 @@ mod tests {
     }
 
     #[test]
+    fn our_kexinit_has_the_form_that_rfc_4253_asks_for() {
+        let host_key = crate::wire::signature::SERVER_SIG_ALGS.to_vec();
+        for side in [Side::Client, Side::Server] {
+            for first in [true, false] {
+                for offer in [Offer::front(host_key.clone()), Offer::upstream(host_key.clone())] {
+                    let (a, b) =
+                        (offer.kexinit(side, first).unwrap(), offer.kexinit(side, first).unwrap());
+                    assert_ne!(a[1..17], b[1..17], "the cookie is random");
+                    assert_eq!(a[17..], b[17..]);
+                    // No languages, no guess, and zero for what is reserved.
+                    assert!(a.ends_with(&[0; 4 + 4 + 1 + 4]));
+                    let kexinit = KexInit::parse(&a).unwrap();
+                    assert_eq!(kexinit.strict(side), first, "markers are for the first one");
+                    assert_eq!(kexinit.wants_ext_info(), first && side == Side::Client);
+                    assert_eq!(kexinit.lists[6..], ["none"; 2]);
+                    for name in kexinit.lists.iter().flat_map(|list| list.split(',')) {
+                        assert!(is_name(name), "{name}");
+                    }
+                    assert!(kexinit.lists.iter().all(|list| !list.contains("sha1")));
+                }
+            }
+        }
+    }
+
+    /// Whether RFC 4251, section 6, allows this name.
+    fn is_name(name: &str) -> bool {
+        let (local, domain) = name.split_once('@').unwrap_or((name, "x.y"));
+        let printable = name.bytes().all(|b| b.is_ascii_graphic() && b != b',');
+        printable && !local.is_empty() && name.len() <= 64 && domain.split('.').count() > 1
+    }
+
+    /// A KEXINIT with these lists.
+    fn lists(lists: [&[u8]; 8]) -> Vec<u8> {
+        let mut out = vec![message::KEXINIT];
+        out.extend_from_slice(&[0; 16]);
+        for list in lists {
+            out.put_string(list);
+        }
+        out.extend_from_slice(&[0; 13]);
+        out
+    }
+
+    #[test]
+    fn names_that_are_none_are_passed_over_and_never_chosen() {
+        let server = offer().kexinit(Side::Server, false).unwrap();
+        let server = KexInit::parse(&server).unwrap();
+        let long = [b'x'; 65];
+        let kex = [b",,curve25519-sha256 ,Curve25519-SHA256,", &long[..], b",curve25519-sha256,"];
+        let kex = kex.concat();
+        let client = lists([
+            &kex,
+            b"ssh-ed25519\0,,ssh-ed25519",
+            b"aes128-ctr\n,aes256-ctr",
+            b"aes256-ctr",
+            b"hmac-sha2-256",
+            b",hmac-sha2-512",
+            b"none",
+            b"zlib,none",
+        ]);
+        let agreed = negotiate(&KexInit::parse(&client).unwrap(), &server).unwrap();
+        assert_eq!(agreed.kex, KexAlgorithm::Curve25519);
+        assert_eq!(agreed.host_key, "ssh-ed25519");
+        assert_eq!(agreed.up.cipher, Cipher::Aes256Ctr);
+        // The two directions are chosen each by itself.
+        assert_eq!(agreed.up.mac, Mac::from_name("hmac-sha2-256"));
+        assert_eq!(agreed.down.mac, Mac::from_name("hmac-sha2-512"));
+        for index in 0..8 {
+            for bad in [&b"\xff"[..], b"", b"zlib", &long] {
+                let mut parts: [&[u8]; 8] = [
+                    b"curve25519-sha256",
+                    b"ssh-ed25519",
+                    b"aes128-ctr",
+                    b"aes128-ctr",
+                    b"hmac-sha2-256",
+                    b"hmac-sha2-256",
+                    b"none",
+                    b"none",
+                ];
+                parts[index] = bad;
+                let client = lists(parts);
+                let agreed = KexInit::parse(&client).and_then(|c| negotiate(&c, &server));
+                assert!(agreed.is_err(), "{index} {bad:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cipher_that_authenticates_needs_no_mac_in_common() {
+        let server = offer().kexinit(Side::Server, false).unwrap();
+        let server = KexInit::parse(&server).unwrap();
+        for cipher in ["chacha20-poly1305@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr"] {
+            let client = Offer { cipher: vec![cipher], mac: vec!["hmac-sha1"], ..offer() };
+            let client = client.kexinit(Side::Client, false).unwrap();
+            let agreed = negotiate(&KexInit::parse(&client).unwrap(), &server);
+            assert_eq!(agreed.is_ok(), cipher != "aes128-ctr", "{cipher}");
+        }
+    }
+
+    #[test]
+    fn a_guess_is_right_if_both_prefer_the_same_method_and_host_key() {
+        let server = offer().kexinit(Side::Server, false).unwrap();
+        let server = KexInit::parse(&server).unwrap();
+        for (kex, host_key, wrong) in [
+            (KEX[0], "ssh-ed25519", false),
+            (KEX[1], "ssh-ed25519", true),
+            (KEX[0], "rsa-sha2-512", true),
+        ] {
+            let client = Offer { kex: vec![kex], host_key: vec![host_key], ..offer() };
+            let client = client.kexinit(Side::Client, true).unwrap();
+            let agreed = negotiate(&KexInit::parse(&client).unwrap(), &server).unwrap();
+            assert_eq!(agreed.guess_wrong, wrong, "{kex} {host_key}");
+        }
+    }
+
+    #[test]
     fn a_kexinit_cut_anywhere_is_refused() {
         let whole = offer().kexinit(Side::Server, true).unwrap();
         for end in 0..whole.len() {
