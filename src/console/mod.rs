@@ -11,6 +11,8 @@ mod forward;
 mod handler;
 pub mod jump;
 mod leash;
+#[cfg(test)]
+mod rules;
 mod session;
 #[cfg(test)]
 mod tests;
