@@ -60,7 +60,7 @@ pub const CHANNEL_REQUEST: u8 = 98;
 pub const CHANNEL_SUCCESS: u8 = 99;
 /// `SSH_MSG_CHANNEL_FAILURE`
 pub const CHANNEL_FAILURE: u8 = 100;
-/// `SSH2_MSG_PING` (OpenSSH PROTOCOL, section 1.9)
+/// `SSH2_MSG_PING` (OpenSSH PROTOCOL, "ping facility")
 pub const PING: u8 = 192;
 /// `SSH2_MSG_PONG`
 pub const PONG: u8 = 193;

@@ -12,7 +12,7 @@ use super::{
 
 /// Asks for `EXT_INFO` (RFC 8308, section 2.1); sent by clients in the first KEXINIT.
 const EXT_INFO_C: &str = "ext-info-c";
-/// Strict key exchange (OpenSSH PROTOCOL, section 1.10), client and server form.
+/// Strict key exchange (OpenSSH PROTOCOL, "strict key exchange extension"), client and server form.
 const STRICT: [&str; 2] = ["kex-strict-c-v00@openssh.com", "kex-strict-s-v00@openssh.com"];
 
 /// Which side of a connection this is.

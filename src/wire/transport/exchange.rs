@@ -273,28 +273,29 @@ impl Transport {
         self.writer.rekey(sealing, self.strict);
         exchange.sent_newkeys = true;
         if first && self.wants_ext_info {
-            self.send_ext_info()?;
+            // The very next packet after the first NEWKEYS (RFC 8308, section 2.4).
+            self.writer.seal(&[&ext_info()], &mut self.output)?;
         }
         for answer in std::mem::take(&mut exchange.held) {
             self.writer.seal(&[&answer], &mut self.output)?;
         }
         Ok(Step::NewKeys(Box::new(opening)))
     }
+}
 
-    /// `EXT_INFO`, the very next packet after the first NEWKEYS (RFC 8308, section 2.4).
-    fn send_ext_info(&mut self) -> Result<(), Error> {
-        let algorithms = signature::SERVER_SIG_ALGS.join(",");
-        let extensions: [(&str, &str); 3] = [
-            ("server-sig-algs", &algorithms),
-            ("publickey-hostbound@openssh.com", "0"),
-            ("ping@openssh.com", "0"),
-        ];
-        let mut out = vec![message::EXT_INFO];
-        out.put_uint32(3);
-        for (name, value) in extensions {
-            out.put_string(name.as_bytes());
-            out.put_string(value.as_bytes());
-        }
-        self.writer.seal(&[&out], &mut self.output)
+/// What the door's side can do (RFC 8308).
+pub(super) fn ext_info() -> Vec<u8> {
+    let algorithms = signature::SERVER_SIG_ALGS.join(",");
+    let extensions: [(&str, &str); 3] = [
+        ("server-sig-algs", &algorithms),
+        ("publickey-hostbound@openssh.com", "0"),
+        ("ping@openssh.com", "0"),
+    ];
+    let mut out = vec![message::EXT_INFO];
+    out.put_uint32(3);
+    for (name, value) in extensions {
+        out.put_string(name.as_bytes());
+        out.put_string(value.as_bytes());
     }
+    out
 }

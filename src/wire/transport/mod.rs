@@ -427,7 +427,7 @@ impl Transport {
         }
     }
 
-    /// Which messages a key exchange allows (RFC 4253, section 7.1; OpenSSH PROTOCOL, 1.10).
+    /// Which messages a key exchange allows (RFC 4253, section 7.1; strict key exchange).
     fn check_order(&self, number: u8) -> Result<(), Error> {
         let Some(exchange) = &self.exchange else { return Ok(()) };
         let is_kex = matches!(number, message::KEXINIT | message::NEWKEYS | 30..=49);

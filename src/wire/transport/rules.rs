@@ -337,6 +337,12 @@ fn extensions_are_sent_once_to_those_who_ask_right_after_the_first_newkeys() {
     assert_eq!(pair.sides[CLIENT].ext_infos, 1);
     let algorithms = pair.sides[CLIENT].peer_sig_algs().unwrap().to_owned();
     assert_eq!(algorithms.split(',').collect::<Vec<_>>(), signature::SERVER_SIG_ALGS);
+    let told = [
+        ("server-sig-algs", algorithms.as_bytes()),
+        ("publickey-hostbound@openssh.com", b"0"),
+        ("ping@openssh.com", b"0"),
+    ];
+    assert_eq!(exchange::ext_info(), ext_info(&told));
     pair.sides[CLIENT].start_exchange(pair.now).unwrap();
     pair.settle().unwrap();
     assert_eq!((pair.sides[CLIENT].exchanges(), pair.sides[CLIENT].ext_infos), (2, 1));
