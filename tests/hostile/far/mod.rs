@@ -1,0 +1,4 @@
+//! An sshd behind the door against the half that logs in to it.
+
+mod host_key;
+mod login;
