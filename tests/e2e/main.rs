@@ -22,6 +22,15 @@ mod forward;
 mod harness;
 mod jump;
 mod operation;
+#[path = "../hostile/peer/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    clippy::should_implement_trait,
+    clippy::struct_field_names,
+    reason = "shared with the hostile peers"
+)]
+mod peer;
 mod route;
 mod session;
 mod smoke;

@@ -7,6 +7,7 @@ mod key_line;
 mod name;
 mod person;
 mod removal;
+mod stranger;
 
 use std::{fs, sync::OnceLock};
 
