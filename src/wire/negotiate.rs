@@ -40,12 +40,13 @@ pub struct Offer {
 const KEX: [&str; 3] =
     ["mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org"];
 
-const MAC: [&str; 4] = [
-    "hmac-sha2-256-etm@openssh.com",
-    "hmac-sha2-512-etm@openssh.com",
-    "hmac-sha2-256",
-    "hmac-sha2-512",
-];
+/// Encrypt-then-MAC, and `hmac-sha2-256`, than which paramiko, dropbear and libssh2 before 1.11
+/// ask for nothing better with AES-CTR. No client is known that needs `hmac-sha2-512`.
+const MAC: [&str; 3] =
+    ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256"];
+
+/// The MACs that an sshd behind the door may be configured to insist on.
+const UPSTREAM_MAC: [&str; 4] = [MAC[0], MAC[1], MAC[2], "hmac-sha2-512"];
 
 impl Offer {
     /// What the door offers: the client's order decides, so ours is only information.
@@ -73,7 +74,7 @@ impl Offer {
             "aes128-ctr",
             "aes256-ctr",
         ];
-        Self { kex: KEX.into(), host_key, cipher, mac: MAC.into() }
+        Self { kex: KEX.into(), host_key, cipher, mac: UPSTREAM_MAC.into() }
     }
 
     /// The KEXINIT payload of this offer. `first`: it opens the connection, so the extension
@@ -221,7 +222,7 @@ mod tests {
             kex: vec!["sntrup761x25519-sha512", "curve25519-sha256", "mlkem768x25519-sha256"],
             host_key: vec!["rsa-sha2-512", "ssh-ed25519"],
             cipher: vec!["aes256-ctr", "aes128-gcm@openssh.com"],
-            mac: vec!["umac-64@openssh.com", "hmac-sha2-512"],
+            mac: vec!["umac-64@openssh.com", "hmac-sha2-512", "hmac-sha2-256"],
         }
         .kexinit(Side::Client, true)
         .unwrap();
@@ -230,7 +231,7 @@ mod tests {
         assert_eq!(agreed.kex, KexAlgorithm::Curve25519);
         assert_eq!(agreed.host_key, "rsa-sha2-512");
         assert_eq!(agreed.up.cipher, Cipher::Aes256Ctr);
-        assert_eq!(agreed.down.mac, Mac::from_name("hmac-sha2-512"));
+        assert_eq!(agreed.down.mac, Mac::from_name("hmac-sha2-256"));
         assert!(agreed.guess_wrong);
         assert!(client.strict(Side::Client) && server.strict(Side::Server));
         assert!(!client.strict(Side::Server) && client.wants_ext_info());
