@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn enter() -> (Connection, JoinSet<()>) {
     let services = Services {
         inventory: watch::channel(Arc::new(fleet())).1,
-        sessions: Arc::new(|| 0),
+        usage: Arc::new(crate::command::context::Usage::default),
         open_port: Arc::new(|_, _| Box::pin(async { Err("closed".to_owned()) })),
         started: at(0),
         reload: Arc::new(|| Ok(Vec::new())),

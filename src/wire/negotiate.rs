@@ -309,7 +309,7 @@ mod tests {
             b"aes128-ctr\n,aes256-ctr",
             b"aes256-ctr",
             b"hmac-sha2-256",
-            b",hmac-sha2-512",
+            b",hmac-sha2-512-etm@openssh.com",
             b"none",
             b"zlib,none",
         ]);
@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(agreed.up.cipher, Cipher::Aes256Ctr);
         // The two directions are chosen each by itself.
         assert_eq!(agreed.up.mac, Mac::from_name("hmac-sha2-256"));
-        assert_eq!(agreed.down.mac, Mac::from_name("hmac-sha2-512"));
+        assert_eq!(agreed.down.mac, Mac::from_name("hmac-sha2-512-etm@openssh.com"));
         for index in 0..8 {
             for bad in [&b"\xff"[..], b"", b"zlib", &long] {
                 let mut parts: [&[u8]; 8] = [

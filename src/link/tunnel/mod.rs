@@ -6,6 +6,8 @@
 
 mod message;
 #[cfg(test)]
+mod silence;
+#[cfg(test)]
 mod tests;
 
 use std::{
@@ -14,7 +16,10 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep_until},
+};
 
 use self::message::{Incoming, about, open, parse};
 use super::connection::{Connection, ConnectionError};
@@ -89,6 +94,8 @@ pub struct Tunnel {
     /// Reader and writer may be different tasks; whoever reads the socket wakes the other.
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// Ends a key exchange in which the backend is silent: nothing else would wake anybody.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Tunnel {
@@ -143,6 +150,7 @@ impl Tunnel {
             sent_eof: false,
             reader: None,
             writer: None,
+            timer: None,
         }
     }
 
@@ -152,7 +160,9 @@ impl Tunnel {
             if self.next_data()? || self.peer_eof {
                 return Poll::Ready(Ok(()));
             }
-            self.connection.transport.handle_timeout(now()).map_err(to_io)?;
+            self.watch_exchange(cx)?;
+            // What was read in a key exchange could not be given back there.
+            self.adjust_window()?;
             if self.connection.poll_unchoke(cx).map_err(io::Error::other)? {
                 continue;
             }
@@ -161,6 +171,47 @@ impl Tunnel {
                 self.closed = true;
             }
         }
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_incoming(cx))?;
+        if self.has_data() {
+            // An answer in a key exchange could not be heard while this data lay in front of it.
+            self.connection.transport.defer_timeout(now());
+            // All that is here: a caller's wake-up costs more than a packet.
+            while buf.remaining() > 0 && self.next_data()? {
+                self.take(buf);
+            }
+            self.adjust_window()?;
+            // Only here: with nothing of ours waiting behind it, a key exchange cannot get stuck.
+            self.connection.transport.rekey_if_due(now()).map_err(to_io)?;
+            if self.connection.transport.in_exchange() {
+                self.set_aside();
+                // The writer has to see to it that the exchange goes on.
+                wake(&mut self.writer);
+            }
+        }
+        self.drain(cx)?;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Notices when a key exchange takes too long, and sees to it that somebody is woken then.
+    fn watch_exchange(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let transport = &mut self.connection.transport;
+        if !transport.in_exchange() {
+            self.timer = None;
+            return Ok(());
+        }
+        let deadline = transport.next_deadline().into();
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        if timer.as_mut().poll(cx).is_ready() {
+            wake(&mut self.reader);
+            wake(&mut self.writer);
+        }
+        transport.handle_timeout(now()).map_err(to_io)
     }
 
     /// Works off packets that are here already, up to the next data; whether there is some.
@@ -298,7 +349,8 @@ impl Tunnel {
         // Each round takes one packet of at most the window from the input: bounded by it.
         for _ in 0..=WINDOW {
             self.set_aside();
-            if self.closed || self.backlog.len() >= WINDOW as usize || self.can_write() {
+            // After the end of the data, a window adjustment or NEWKEYS may still come.
+            if self.closed || self.can_write() {
                 break;
             }
             match self.poll_next(cx) {
@@ -307,7 +359,8 @@ impl Tunnel {
             }
         }
         // What was read may have been answered: a key exchange waits for that.
-        self.drain(cx)
+        self.drain(cx)?;
+        self.watch_exchange(cx)
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -333,32 +386,16 @@ impl AsyncRead for Tunnel {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.poll_incoming(cx)?.is_pending() {
+        let could_write = this.can_write();
+        let read = this.poll_data(cx, buf);
+        if !could_write && this.can_write() {
+            // New keys are in use, which no packet tells.
+            wake(&mut this.writer);
+        }
+        if read.is_pending() {
             this.reader = Some(cx.waker().clone());
-            if this.can_write() {
-                wake(&mut this.writer);
-            }
-            return Poll::Pending;
         }
-        if this.has_data() {
-            // An answer in a key exchange could not be heard while this data lay in front of it.
-            this.connection.transport.defer_timeout(now());
-            // All that is here: a caller's wake-up costs more than a packet.
-            while buf.remaining() > 0 && this.next_data()? {
-                this.take(buf);
-            }
-            this.adjust_window()?;
-            // Only here: with nothing of ours waiting behind it, a key exchange cannot get stuck.
-            this.connection.transport.rekey_if_due(now()).map_err(to_io)?;
-            if this.connection.transport.in_exchange() {
-                this.set_aside();
-            }
-            if this.can_write() || this.connection.transport.in_exchange() {
-                wake(&mut this.writer);
-            }
-        }
-        this.drain(cx)?;
-        Poll::Ready(Ok(()))
+        read
     }
 }
 

@@ -255,6 +255,7 @@ fn both_sides_may_begin_a_key_exchange_at_once() {
 fn nothing_but_key_exchange_is_sent_between_kexinit_and_newkeys() {
     let mut pair = pair();
     pair.settle().unwrap();
+    pair.sides.iter_mut().for_each(Transport::set_authenticated);
     pair.sides[SERVER].start_exchange(pair.now).unwrap();
     let before = pair.sides[SERVER].output.len();
     assert!(pair.sides[SERVER].send(&[&[94]]).is_err());
@@ -334,6 +335,7 @@ fn a_goodbye_in_any_form_is_the_last_that_is_heard() {
 fn extensions_are_sent_once_to_those_who_ask_right_after_the_first_newkeys() {
     let mut pair = pair();
     pair.settle().unwrap();
+    pair.sides.iter_mut().for_each(Transport::set_authenticated);
     assert_eq!(pair.sides[CLIENT].ext_infos, 1);
     let algorithms = pair.sides[CLIENT].peer_sig_algs().unwrap().to_owned();
     assert_eq!(algorithms.split(',').collect::<Vec<_>>(), signature::SERVER_SIG_ALGS);
@@ -410,6 +412,7 @@ fn strict_key_exchange_begins_with_kexinit_and_counts_anew_each_time() {
     let mut pair = pair();
     for exchanges in 1..4 {
         pair.settle().unwrap();
+        pair.sides.iter_mut().for_each(Transport::set_authenticated);
         assert_eq!(pair.sides[CLIENT].exchanges(), exchanges);
         let number = |side: &mut Transport| {
             side.send(&[&[94]]).unwrap();
