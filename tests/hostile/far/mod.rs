@@ -2,3 +2,4 @@
 
 mod host_key;
 mod login;
+mod openssh;
