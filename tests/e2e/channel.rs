@@ -3,7 +3,7 @@
 use crate::harness::{Guest, world};
 
 #[test]
-fn the_agent_serves_several_users_at_once() {
+pub fn the_agent_serves_several_users_at_once() {
     let script = r#"
         eval "$(ssh-agent)" >/dev/null
         trap 'kill $SSH_AGENT_PID' EXIT
@@ -55,7 +55,7 @@ END
 }
 
 #[test]
-fn twenty_sessions_share_a_connection() {
+pub fn twenty_sessions_share_a_connection() {
     // Ten at once, which is what an sshd allows.
     let script = r"
         ssh -F $CFG -fNM -S $TMP/m box >/dev/null
@@ -95,7 +95,7 @@ fn twenty_sessions_run_at_the_same_moment() {
 }
 
 #[test]
-fn sessions_beyond_the_containers_limit_are_refused() {
+pub fn sessions_beyond_the_containers_limit_are_refused() {
     let script = r"
         ssh -F $CFG -fNM -S $TMP/m box >/dev/null
         mkfifo $TMP/hold
@@ -111,7 +111,7 @@ fn sessions_beyond_the_containers_limit_are_refused() {
 }
 
 #[test]
-fn a_stalled_session_does_not_stall_its_neighbour() {
+pub fn a_stalled_session_does_not_stall_its_neighbour() {
     let script = r"
         ssh -F $CFG -fNM -S $TMP/m box >/dev/null
         mkfifo $TMP/stalled
@@ -127,7 +127,7 @@ fn a_stalled_session_does_not_stall_its_neighbour() {
 }
 
 #[test]
-fn both_ends_may_ask_whether_the_other_lives() {
+pub fn both_ends_may_ask_whether_the_other_lives() {
     // SSH_MSG_REQUEST_SUCCESS or _FAILURE: the answer to keepalive@openssh.com.
     let script = r"
         ssh -F $CFG -vvv -E $TMP/log -o UpdateHostKeys=no -o ServerAliveInterval=1 -N box &
@@ -137,7 +137,7 @@ fn both_ends_may_ask_whether_the_other_lives() {
 }
 
 #[test]
-fn the_containers_host_keys_are_not_recorded_as_the_doors() {
+pub fn the_containers_host_keys_are_not_recorded_as_the_doors() {
     let script = r"
         sed -n 's/^\[203[^ ]*/alias/p' $DIR/known_hosts >$TMP/known
         cp $TMP/known $TMP/before

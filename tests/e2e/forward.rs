@@ -52,7 +52,7 @@ fn a_server_on_the_containers_loopback_is_reached() {
 }
 
 #[test]
-fn nothing_listens_there_is_told() {
+pub fn nothing_listens_there_is_told() {
     let script = "ssh -F $CFG -o LogLevel=INFO -W localhost:9 box";
     let run = world().alike(script);
     assert!(run.stderr.contains("Connection refused"), "{run:?}");
@@ -77,14 +77,14 @@ fn a_port_of_the_container_leads_back() {
 }
 
 #[test]
-fn the_allocated_port_is_told() {
+pub fn the_allocated_port_is_told() {
     let script = "ssh -F $CFG -o LogLevel=INFO -R 0:127.0.0.1:1 box true 2>&1 |
         sed 's/port [0-9]\\{4,5\\}/port N/' | tr -d '\\r'";
     world().same(script, "Allocated port N for remote forward to 127.0.0.1:1\n", 0);
 }
 
 #[test]
-fn a_port_that_is_taken_is_refused() {
+pub fn a_port_that_is_taken_is_refused() {
     let script = "ssh -F $CFG -o ExitOnForwardFailure=yes -R 22:127.0.0.1:1 box true";
     let run = world().alike(script);
     assert!(run.stderr.contains("remote port forwarding failed"), "{run:?}");

@@ -41,7 +41,7 @@ fn an_address_means_the_container_that_was_jumped_through() {
 }
 
 #[test]
-fn a_container_is_reached_by_its_own_name() {
+pub fn a_container_is_reached_by_its_own_name() {
     twins();
     for target in ["twin2", "Twin2", "twin2-container", "localhost", "127.0.0.1"] {
         lands("twin2@alice", target, TWINS[1]);
@@ -56,7 +56,7 @@ fn another_containers_name_means_nothing_inside() {
 }
 
 #[test]
-fn an_administrator_jumps_to_names_and_addresses() {
+pub fn an_administrator_jumps_to_names_and_addresses() {
     let twins = twins();
     lands("sentinel", "twin1", TWINS[0]);
     lands("sentinel", "twin2", TWINS[1]);

@@ -17,6 +17,7 @@
 
 mod access;
 mod channel;
+mod clients;
 mod fault;
 mod forward;
 mod harness;

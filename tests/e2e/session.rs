@@ -3,14 +3,14 @@
 use crate::harness::world;
 
 #[test]
-fn exit_statuses_arrive() {
+pub fn exit_statuses_arrive() {
     for status in [0, 1, 42, 255] {
         world().same(&format!("ssh -F $CFG box 'exit {status}'"), "", status);
     }
 }
 
 #[test]
-fn death_by_a_signal_is_told_as_such() {
+pub fn death_by_a_signal_is_told_as_such() {
     let script = r"
         ssh -F $CFG -v -E $TMP/log box 'kill -KILL $$'
         status=$?
@@ -20,7 +20,7 @@ fn death_by_a_signal_is_told_as_such() {
 }
 
 #[test]
-fn output_and_errors_stay_apart() {
+pub fn output_and_errors_stay_apart() {
     let run = world().alike("ssh -F $CFG box 'echo out; echo err >&2; exit 3'");
     assert_eq!((run.stdout.as_str(), run.stderr.as_str(), run.status), ("out\n", "err\n", 3));
 }
@@ -36,7 +36,7 @@ fn much_on_stderr_arrives_before_the_exit() {
 }
 
 #[test]
-fn the_end_of_input_arrives_and_output_goes_on() {
+pub fn the_end_of_input_arrives_and_output_goes_on() {
     world().same("printf 'b\\na\\n' | ssh -F $CFG box 'sort; echo still'", "a\nb\nstill\n", 0);
     let script = r"
         seq 300000 | sha256sum
@@ -47,7 +47,7 @@ fn the_end_of_input_arrives_and_output_goes_on() {
 }
 
 #[test]
-fn input_goes_on_after_the_end_of_output() {
+pub fn input_goes_on_after_the_end_of_output() {
     let script = r"
         file=$(ssh -F $CFG box mktemp)
         {
@@ -68,7 +68,7 @@ fn empty_input_is_empty() {
 }
 
 #[test]
-fn a_reader_that_leaves_ends_the_writer() {
+pub fn a_reader_that_leaves_ends_the_writer() {
     let script = r"
         ssh -F $CFG box 'yes; echo ended >&2' | head -1
         echo ${PIPESTATUS[@]}";
@@ -78,7 +78,7 @@ fn a_reader_that_leaves_ends_the_writer() {
 }
 
 #[test]
-fn the_environment_passes_as_sshd_allows() {
+pub fn the_environment_passes_as_sshd_allows() {
     let script = r"
         export LC_WORDS='a  b' LC_BYTES=$'\xff\xfe\x01' LC_EMPTY= OTHER=no
         ssh -F $CFG -o 'SendEnv LC_WORDS LC_BYTES LC_EMPTY OTHER' -o 'SetEnv LC_SET=x=y' box '
@@ -95,7 +95,7 @@ fn what_the_sentinel_adds_is_not_seen_inside() {
 }
 
 #[test]
-fn subsystems_start_or_are_refused() {
+pub fn subsystems_start_or_are_refused() {
     // SSH_FXP_INIT, version 3; the answer is SSH_FXP_VERSION 3.
     let script = r"
         {
@@ -111,7 +111,7 @@ fn subsystems_start_or_are_refused() {
 }
 
 #[test]
-fn bytes_of_a_command_arrive_as_they_are() {
+pub fn bytes_of_a_command_arrive_as_they_are() {
     let script = r"ssh -F $CFG box $'printf %s \'\xff\xc3\n*\' | od -An -tx1'";
     world().same(script, " ff c3 0a 2a\n", 0);
     let script = r#"ssh -F $CFG box ": $(head -c 100000 /dev/zero | tr '\0' x); echo done""#;
@@ -119,6 +119,6 @@ fn bytes_of_a_command_arrive_as_they_are() {
 }
 
 #[test]
-fn compression_may_be_asked_for() {
+pub fn compression_may_be_asked_for() {
     world().same("ssh -F $CFG -C box 'echo asked'", "asked\n", 0);
 }

@@ -3,7 +3,7 @@
 use crate::harness::world;
 
 #[test]
-fn a_login_name_is_a_container() {
+pub fn a_login_name_is_a_container() {
     let world = world();
     for name in ["alice", "bob"] {
         let run = world.client(&format!("ssh -F $CFG {name} 'hostname; id -un'"));
@@ -13,7 +13,7 @@ fn a_login_name_is_a_container() {
 }
 
 #[test]
-fn an_administrator_lists_the_fleet() {
+pub fn an_administrator_lists_the_fleet() {
     let run = world().client("ssh -F $CFG sentinel list --json");
     let list: serde_json::Value =
         serde_json::from_str(&run.stdout).unwrap_or_else(|e| panic!("{e}: {run:?}"));

@@ -40,7 +40,7 @@ fn quoted(text: &str) -> String {
 }
 
 #[test]
-fn a_terminal_has_its_size_and_follows_it() {
+pub fn a_terminal_has_its_size_and_follows_it() {
     let run = on_terminal(
         r#"ssh -F $CFG -tt box '
             stty size
@@ -53,7 +53,7 @@ fn a_terminal_has_its_size_and_follows_it() {
 }
 
 #[test]
-fn terminal_modes_arrive() {
+pub fn terminal_modes_arrive() {
     let run = on_terminal("stty intr ^X -ixon -echoe ocrnl; ssh -F $CFG -tt box 'stty -a'");
     for mode in ["intr = ^X", "-ixon", "-echoe", " ocrnl", "rows 40; columns 100"] {
         assert!(run.stdout.contains(mode), "{mode}: {run:?}");
@@ -61,7 +61,7 @@ fn terminal_modes_arrive() {
 }
 
 #[test]
-fn keys_reach_the_job_as_signals() {
+pub fn keys_reach_the_job_as_signals() {
     let script = r"
         mkfifo $TMP/keys
         exec 3<>$TMP/keys
@@ -94,7 +94,7 @@ fn odd_terminal_types_arrive() {
 }
 
 #[test]
-fn a_terminal_without_a_command_is_a_login_shell() {
+pub fn a_terminal_without_a_command_is_a_login_shell() {
     let script = r"echo 'shopt -q login_shell && echo login; tty | cut -c1-8; exit 5' |
         ssh -F $CFG -tt box | tr -d '\r' | grep -cE '(login|/dev/pts)$'; echo ${PIPESTATUS[1]}";
     world().same(script, "2\n5\n", 0);

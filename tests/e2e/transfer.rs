@@ -3,7 +3,7 @@
 use crate::harness::{twins, world};
 
 #[test]
-fn scp_copies_in_both_modes_and_directions() {
+pub fn scp_copies_in_both_modes_and_directions() {
     for mode in ["-O", "-s"] {
         let script = format!(
             r#"head -c 3M /dev/urandom >$TMP/a
@@ -22,7 +22,7 @@ fn scp_copies_in_both_modes_and_directions() {
 }
 
 #[test]
-fn sftp_runs_a_batch() {
+pub fn sftp_runs_a_batch() {
     let script = r"
         head -c 1M /dev/urandom >$TMP/a
         there=$(ssh -F $CFG box mktemp -d)
@@ -60,7 +60,7 @@ fn rsync_copies_ten_thousand_files() {
 }
 
 #[test]
-fn git_clones_and_pushes() {
+pub fn git_clones_and_pushes() {
     let script = r#"
         export GIT_SSH_COMMAND="ssh -F $CFG" GIT_CONFIG_GLOBAL=/dev/null
         there=$(ssh -F $CFG box mktemp -d)
@@ -115,12 +115,12 @@ fn bulk_survives_key_exchanges_with_aes_ctr() {
 }
 
 #[test]
-fn bulk_survives_a_key_exchange_every_megabyte() {
+pub fn bulk_survives_a_key_exchange_every_megabyte() {
     there_and_back("100M", "-o RekeyLimit=1M");
 }
 
 #[test]
-fn bulk_survives_key_exchanges_of_both_ends_at_once() {
+pub fn bulk_survives_key_exchanges_of_both_ends_at_once() {
     twins();
     there_and_back("10M", "-o RekeyLimit=64K -l twin1");
 }

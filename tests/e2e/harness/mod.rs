@@ -19,7 +19,7 @@ use std::{
 pub use self::{
     guest::{Guest, label, labelled, quiet_delete},
     sentinel::Sentinel,
-    shell::{Run, shell},
+    shell::{Run, shell, with_newest_clients},
     twins::{TWINS, twins},
 };
 
