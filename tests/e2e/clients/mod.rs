@@ -7,6 +7,7 @@ mod curl;
 mod dropbear;
 mod openssh;
 mod putty;
+mod python;
 
 use std::{fs, process::Command, sync::OnceLock};
 
