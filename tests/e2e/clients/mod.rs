@@ -3,6 +3,7 @@
 //! `tests/lab/install` has Debian's clients, `tests/lab/clients` puts newer ones into
 //! `target/clients`. Each test has ports of its own, because all share one client host.
 
+mod agent;
 mod curl;
 mod dropbear;
 mod openssh;
