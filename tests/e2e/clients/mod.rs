@@ -6,6 +6,7 @@
 mod agent;
 mod curl;
 mod dropbear;
+mod editor;
 mod openssh;
 mod putty;
 mod python;
