@@ -4,6 +4,7 @@
 //! `target/clients`. Each test has ports of its own, because all share one client host.
 
 mod agent;
+mod audit;
 mod curl;
 mod dropbear;
 mod editor;
