@@ -5,7 +5,7 @@ mod last;
 mod sentinel;
 mod shell;
 mod twins;
-mod usage;
+pub mod usage;
 
 use std::{
     collections::BTreeMap,
@@ -202,7 +202,7 @@ pub fn backend_section(backend: &str) -> String {
 }
 
 /// Lets the sentinel's link key in to the backends.
-fn trust_link_key(dir: &Path) {
+pub fn trust_link_key(dir: &Path) {
     let key = fs::read_to_string(dir.join("keys/link.pub")).unwrap();
     let file = lab().get("LAB_AUTHORIZED_KEYS");
     let known = fs::read_to_string(file).unwrap_or_default();
