@@ -20,6 +20,17 @@ wait_until() {
     done
 }
 
+# The kernel counts these by user, and all containers share one: its defaults
+# are used up by some twenty containers. Incus names them for production, too.
+raise_limits() {
+    local limit name
+    for limit in fs.inotify.max_user_instances=8192 kernel.keys.maxkeys=20000 \
+        kernel.keys.maxbytes=2000000; do
+        name=${limit%%=*}
+        [ "$(sysctl -n "$name")" -ge "${limit#*=}" ] || sysctl -qw "$limit"
+    done
+}
+
 # A process is known by its pid, its start time and the boot it belongs to, so
 # that a recorded one is never confused with another that got the same pid.
 proc_identity() {
