@@ -3,6 +3,8 @@
 //!
 //! Order and purity are read from the table in `src/lib.rs`, so there is one place to change.
 
+#[path = "architecture/conformance.rs"]
+mod conformance;
 #[path = "architecture/repository.rs"]
 mod repository;
 #[path = "architecture/rules.rs"]
@@ -46,6 +48,12 @@ fn test_files_have_at_most_500_lines() {
 #[test]
 fn tracked_files_know_nothing_of_the_machine_they_were_written_on() {
     let violations = repository::violations();
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+#[test]
+fn the_page_about_conformance_names_what_exists() {
+    let violations = conformance::violations();
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn authenticate(
 ) -> Result<Authenticated, ConnectionError> {
     let mut auth = ServerAuth::default();
     let mut judge = Judge { shared, source, known: None, refused: None };
-    let (mut bad_signatures, mut guess) = (0, Guess::default());
+    let (mut wrong, mut guess) = (WrongSignatures::default(), Guess::default());
     loop {
         guess.next_packet(connection).await?;
         let began = Instant::from_std(clock::now());
@@ -75,16 +75,26 @@ pub(super) async fn authenticate(
                         let login = text::printable_bytes(&attempt.user, 40);
                         return Ok(Authenticated { permit, login, ahead: guess.ahead });
                     }
-                    // Some clients sign with every key they have: only a signature that is wrong
-                    // under a key that is right counts.
-                    bad_signatures += 1;
-                    if bad_signatures > MAX_BAD_SIGNATURES {
-                        return Err(WireError::Protocol("too many authentication failures").into());
-                    }
+                    wrong.count()?;
                 }
                 judge.refuse(connection, &attempt.user, offer.as_ref(), began).await?;
             }
         }
+    }
+}
+
+/// Signatures that were wrong under a key that is right. Others do not count: some clients sign with
+/// every key they have.
+#[derive(Debug, Default)]
+struct WrongSignatures(u32);
+
+impl WrongSignatures {
+    fn count(&mut self) -> Result<(), WireError> {
+        self.0 += 1;
+        if self.0 > MAX_BAD_SIGNATURES {
+            return Err(WireError::Protocol("too many authentication failures"));
+        }
+        Ok(())
     }
 }
 
@@ -281,6 +291,13 @@ mod tests {
             containers: vec![Arc::new(container)],
         };
         Inventory::new(vec![Arc::new(backend)])
+    }
+
+    #[test]
+    fn six_wrong_signatures_are_enough() {
+        let mut wrong = WrongSignatures::default();
+        let counted: Vec<_> = (0..8).map(|_| wrong.count().is_ok()).collect();
+        assert_eq!(counted, [true, true, true, true, true, true, false, false]);
     }
 
     #[test]
