@@ -1,7 +1,7 @@
 //! Agents: many keys, strange keys, and keys that are for some hosts only.
 
 use super::{prints, run};
-use crate::harness::{make_key, world};
+use crate::harness::{make_key, with_newest_clients, world};
 
 /// An agent with alice's key behind those of `$DIR/agent-*`; `go` logs in with what it has.
 const AGENT: &str = r#"
@@ -64,6 +64,22 @@ print(client.exec_command(\"hostname\")[1].read().decode(), end=\"\")'"
     assert_eq!((run.stdout.as_str(), run.status), (expected.as_str(), 0), "{run:?}");
 }
 
+#[test]
+fn a_key_of_a_kind_that_only_its_owner_knows_is_passed_over() {
+    let script = format!(
+        "{AGENT}
+        ssh-keygen -q -t mldsa44-ed25519 -N '' -f $TMP/new
+        ssh-add -q $TMP/new $DIR/alice
+        go -v -E $TMP/log alice@$DOOR hostname
+        grep -oE 'Offering public key: [^ ]+ (MLDSA44-)?ED25519' $TMP/log | cut -d' ' -f5
+        env -u SSH_AUTH_SOCK ssh -F none -i $TMP/new -o UserKnownHostsFile=$KNOWN -o BatchMode=yes \
+            alice@$DOOR 2>&1 | grep -o 'Permission denied (publickey)'"
+    );
+    let run = with_newest_clients(|| run(&script));
+    let expected = "alice-container\nMLDSA44-ED25519\nED25519\nPermission denied (publickey)\n";
+    assert_eq!((run.stdout.as_str(), run.status), (expected, 0), "{run:?}");
+}
+
 /// Adds alice's key, to be used along these ways only.
 fn restricted(ways: &str) -> String {
     format!(
@@ -80,7 +96,7 @@ fn a_key_that_is_restricted_to_the_door_opens_it_and_goes_no_further() {
         let script = format!(
             "{}
             go alice@$DOOR hostname
-            go -A alice@$DOOR 'ssh-add -l; rm -f .ssh/known_hosts'
+            go -A alice@$DOOR 'ssh-add -l'
             # The containers own key file has alices key, so only the agent can refuse.
             go -A alice@$DOOR \"$there\" 2>&1 | grep -o 'Permission denied'",
             restricted(way)

@@ -1,6 +1,7 @@
 //! curl, for libssh2: what PHP, libgit2 and many programs without an ssh use.
 
-use super::prints;
+use super::{kinds, prints, run};
+use crate::harness::with_newest_clients;
 
 /// `go [OPTIONS] URL`, with alice's key.
 const GO: &str = r#"
@@ -37,4 +38,22 @@ fn wrong_keys_are_refused_in_its_own_words() {
     let words =
         "curl: (67) Authentication failure\n67\nDenied establishing ssh session: mismatch\n60\n";
     prints(&script, words);
+}
+
+#[test]
+fn keys_of_every_kind_open_the_door() {
+    kinds();
+    let script = format!(
+        "{GO}
+        for kind in rsa-3072 ecdsa-256 ecdsa-384 ecdsa-521 ed25519-256; do
+            go --key $DIR/rosa-$kind --pubkey $DIR/rosa-$kind.pub -u kinds: \
+                sftp://$DOOR/etc/hostname 2>/dev/null || echo $kind refused
+        done"
+    );
+    // libssh2 before 1.11 signs with RSA and SHA-1 alone.
+    let old = run(&script);
+    let host = "kinds-container\n";
+    assert_eq!(old.stdout, format!("rsa-3072 refused\n{}", host.repeat(4)), "{old:?}");
+    let new = with_newest_clients(|| run(&script));
+    assert_eq!(new.stdout, host.repeat(5), "{new:?}");
 }

@@ -27,9 +27,11 @@ fn commands_have_statuses_streams_and_a_terminal() {
         echo ${{PIPESTATUS[0]}}
         echo 'id -un; exit 6' | go -T alice@$DOOR
         echo $?
-        go -s alice@$DOOR sftp </dev/null | wc -c"
+        go -s alice@$DOOR sftp </dev/null | wc -c
+        go -C alice@$DOOR 'echo asked to compress'"
     );
-    prints(&script, "42\nout\nerr\n/dev/pts\n5\nalice\n6\n0\n");
+    let said = "42\nout\nerr\n/dev/pts\n5\nalice\n6\n0\nasked to compress\n";
+    prints(&script, said);
 }
 
 #[test]
