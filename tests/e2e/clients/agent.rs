@@ -86,7 +86,7 @@ fn restricted(ways: &str) -> String {
         "{AGENT}
         {{ cat $KNOWN; echo -n 'localhost '; go -i $DIR/alice alice@$DOOR cat /etc/ssh/ssh_host_ed25519_key.pub; }} >$TMP/ways
         ssh-add -q -H $TMP/ways {ways} $DIR/alice
-        there='ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o LogLevel=ERROR localhost hostname'"
+        there='ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o LogLevel=ERROR'"
     )
 }
 
@@ -98,7 +98,7 @@ fn a_key_that_is_restricted_to_the_door_opens_it_and_goes_no_further() {
             go alice@$DOOR hostname
             go -A alice@$DOOR 'ssh-add -l'
             # The containers own key file has alices key, so only the agent can refuse.
-            go -A alice@$DOOR \"$there\" 2>&1 | grep -o 'Permission denied'",
+            go -A alice@$DOOR \"$there localhost hostname\" 2>&1 | grep -o 'Permission denied'",
             restricted(way)
         );
         prints(&script, "alice-container\nThe agent has no identities.\nPermission denied\n");
@@ -109,8 +109,16 @@ fn a_key_that_is_restricted_to_the_door_opens_it_and_goes_no_further() {
 fn a_key_that_is_restricted_to_a_way_through_the_door_goes_that_way() {
     let script = format!(
         "{}
-        go -A alice@$DOOR \"$there\"",
+        go -A alice@$DOOR \"$there localhost hostname\"",
         restricted("-h $DOOR -h \"$DOOR>localhost\"")
+    );
+    prints(&script, "alice-container\n");
+    // From inside the container to the door again: there the agent signs only what names the
+    // door's host key (publickey-hostbound).
+    let script = format!(
+        "{}
+        go -A alice@$DOOR \"$there alice@$DOOR hostname\"",
+        restricted("-h $DOOR -h \"$DOOR>alice@$DOOR\"")
     );
     prints(&script, "alice-container\n");
 }
