@@ -2,6 +2,8 @@
 //!
 //! Each test has ports of its own, because all share one container and one client.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::harness::{lab, world};
 
 /// `open OPTIONS`: a master connection; `over COMMAND`, `forward OPTIONS` use it; `close`.
@@ -27,6 +29,9 @@ const TOOLS: &str = r#"
 "#;
 
 fn same(script: &str, stdout: &str) {
+    // A test may run again with another client, on the same ports.
+    static PORTS: Mutex<()> = Mutex::new(());
+    let _ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
     world().same(&format!("{TOOLS}\n{script}"), stdout, 0);
 }
 
@@ -36,7 +41,7 @@ fn listening(port: u16) -> String {
 }
 
 #[test]
-fn a_server_on_the_containers_loopback_is_reached() {
+pub fn a_server_on_the_containers_loopback_is_reached() {
     let server = listening(9101);
     same(
         &format!(
@@ -60,7 +65,7 @@ pub fn nothing_listens_there_is_told() {
 }
 
 #[test]
-fn a_port_of_the_container_leads_back() {
+pub fn a_port_of_the_container_leads_back() {
     same(
         r#"listen TCP-LISTEN:8103,bind=127.0.0.1,reuseaddr 'echo client; cat' ':1FA7 0+:0000 0A'
         open
@@ -92,7 +97,7 @@ pub fn a_port_that_is_taken_is_refused() {
 }
 
 #[test]
-fn socks_reaches_what_the_container_reaches() {
+pub fn socks_reaches_what_the_container_reaches() {
     let server = listening(9105);
     same(
         &format!(
@@ -107,7 +112,7 @@ fn socks_reaches_what_the_container_reaches() {
 }
 
 #[test]
-fn unix_sockets_are_forwarded_both_ways() {
+pub fn unix_sockets_are_forwarded_both_ways() {
     same(
         r#"listen UNIX-LISTEN:$TMP/client 'echo client; cat' "$TMP/client"
         open

@@ -44,6 +44,10 @@ again! {
         both_ends_may_ask_whether_the_other_lives
         the_containers_host_keys_are_not_recorded_as_the_doors;
     forward:
+        a_server_on_the_containers_loopback_is_reached
+        a_port_of_the_container_leads_back
+        socks_reaches_what_the_container_reaches
+        unix_sockets_are_forwarded_both_ways
         nothing_listens_there_is_told
         the_allocated_port_is_told
         a_port_that_is_taken_is_refused;
