@@ -2,10 +2,14 @@
 
 use std::thread;
 
-use containarium::wire::{message, negotiate::Side};
+use containarium::wire::{
+    kex::{ClientKex, KexAlgorithm},
+    message,
+    negotiate::{Offer, Side},
+};
 
 use crate::{
-    fixture::{Evil, Sentinel, offer},
+    fixture::{Evil, Sentinel, offer, with_cipher},
     peer::{Payload, Peer},
 };
 
@@ -44,6 +48,73 @@ fn nobody_talks_on_in_a_key_exchange_of_her_own() {
         assert!(words.contains("unexpected message in key exchange"), "{words}");
     }
     sentinel.assert_peak(before, 1024);
+}
+
+/// Keys may be changed as often as either end likes, each time to another cipher: nothing is lost or
+/// kept.
+#[test]
+fn keys_that_change_all_the_time_leave_nothing() {
+    const ROUNDS: usize = 60;
+    const CIPHERS: [&str; 5] = [
+        "chacha20-poly1305@openssh.com",
+        "aes128-gcm@openssh.com",
+        "aes256-gcm@openssh.com",
+        "aes128-ctr",
+        "aes256-ctr",
+    ];
+    let evil = Evil::listen();
+    let sentinel = evil.sentinel();
+    let (mut near, mut far) = evil.session(&sentinel);
+    let before = sentinel.forget_peak();
+    for round in 0..ROUNDS {
+        let own = with_cipher(CIPHERS[round % 5]).kexinit(Side::Client, false).unwrap();
+        near.exchange(Side::Client, &own, None);
+        let own = with_cipher(CIPHERS[round % 3]).kexinit(Side::Server, false).unwrap();
+        far.exchange(Side::Server, &own, Some(&evil.host_key));
+        // The largest that every cipher takes, too.
+        for size in [1, 1000, 30_000, 262_000] {
+            let data = Payload::data(0, &vec![7; size]);
+            near.send(&data);
+            assert_eq!(far.next().as_ref(), Some(&data));
+            far.send(&data);
+            assert_eq!(near.next().as_ref(), Some(&data));
+        }
+    }
+    sentinel.assert_peak(before, 2048);
+}
+
+/// A guessed value (RFC 4253, section 7): a wrong guess is passed over once, a right one counts, and
+/// no guess makes room for a second value.
+#[test]
+fn a_guess_is_passed_over_once() {
+    let sentinel = Sentinel::start("");
+    let methods = [
+        // The sentinel's first, so the guess is right.
+        ("mlkem768x25519-sha256", KexAlgorithm::MlKem768X25519, 1),
+        ("curve25519-sha256", KexAlgorithm::Curve25519, 2),
+    ];
+    for (name, method, needed) in methods {
+        for values in [needed, needed + 1] {
+            let mut peer = Peer::connect(sentinel.address);
+            peer.greet(crate::peer::IDENT);
+            let own = Offer { kex: vec![name], ..offer() };
+            let mut kexinit = own.kexinit(Side::Client, true).unwrap();
+            // `first_kex_packet_follows`, before the reserved number at the end.
+            let at = kexinit.len() - 5;
+            kexinit[at] = 1;
+            peer.send(&kexinit);
+            for _ in 0..values {
+                let client = ClientKex::new(method).unwrap();
+                peer.send(&Payload::new(message::KEX_ECDH_INIT).string(&client.init).0);
+            }
+            peer.next_number(message::KEX_ECDH_REPLY);
+            peer.next_number(message::NEWKEYS);
+            if values > needed {
+                // Its goodbye is under keys that were not made here.
+                peer.rx.skip_to_end();
+            }
+        }
+    }
 }
 
 /// A key exchange may take 30 s, whoever began it and whatever is said meanwhile; then the session
