@@ -48,6 +48,8 @@ pub struct Connection {
     pub transport: Transport,
     /// The peer sent its last byte.
     pub read_closed: bool,
+    /// Something came from the peer; whoever wants to know again sets it back.
+    pub heard: bool,
 }
 
 impl Connection {
@@ -57,7 +59,7 @@ impl Connection {
     /// No random bytes are to be had.
     pub fn new(socket: Socket, params: Params) -> Result<Self, ConnectionError> {
         let transport = Transport::new(params, now())?;
-        Ok(Self { socket, transport, read_closed: false })
+        Ok(Self { socket, transport, read_closed: false, heard: false })
     }
 
     /// Waits until a packet waits in the transport. What is in the output goes out meanwhile.
@@ -173,6 +175,7 @@ impl Connection {
             Poll::Ready(Err(e)) => Poll::Ready(Err(ConnectionError::Io(e))),
             Poll::Ready(Ok(())) => {
                 self.read_closed = n == 0;
+                self.heard |= n > 0;
                 Poll::Ready(Ok(n))
             }
         }

@@ -6,7 +6,8 @@
 //! The rule that does not deadlock: read side x unless x holds a packet, or x is not in key
 //! exchange and the other side cannot take more. A side in key exchange is always read, because
 //! its NEWKEYS must come through whatever the other side does. We start a key exchange ourselves
-//! only while neither side is in one and nothing waits.
+//! only while neither side is in one and nothing waits, and only with a side that was just heard:
+//! a client that is suspended could not answer in time, and nothing needs new keys meanwhile.
 
 #[cfg(test)]
 mod tests;
@@ -28,11 +29,17 @@ use super::{
 use crate::{
     clock::now,
     link::connection::{Connection, ConnectionError},
-    wire::{error::Error as WireError, transport::OUTPUT_MARK},
+    wire::{
+        error::Error as WireError,
+        transport::{OUTPUT_MARK, Transport},
+    },
 };
 
 /// How often a side that is not read is looked at for its death.
 const WATCH: Duration = Duration::from_secs(5);
+
+/// When the timer fires while there is nothing to watch: never, in the life of a session.
+const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
 /// Which side of a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +146,11 @@ impl Pipe {
     fn rekey(&mut self) -> Result<(), Ended> {
         let quiet = |c: &Connection| c.transport.is_open() && c.transport.packet().is_none();
         for end in [End::Client, End::Upstream] {
-            if quiet(&self.client) && quiet(&self.upstream) && self.other(end).can_take() {
+            if quiet(&self.client)
+                && quiet(&self.upstream)
+                && self.other(end).can_take()
+                && std::mem::take(&mut self.side(end).heard)
+            {
                 let started = self.side(end).transport.rekey_if_due(now());
                 started.map_err(|e| Ended { by: end, how: e.into() })?;
             }
@@ -213,9 +224,11 @@ impl Pipe {
 
     fn deadline(&mut self) -> Instant {
         let unread = !self.may_read(End::Client) || !self.may_read(End::Upstream);
-        let next =
-            self.client.transport.next_deadline().min(self.upstream.transport.next_deadline());
-        if unread { next.min(now() + WATCH) } else { next }
+        let latest = now() + if unread { WATCH } else { NEVER };
+        let sides = [&self.client.transport, &self.upstream.transport];
+        // Only a key exchange has a deadline: that keys are old is noticed when they are used.
+        let exchanges = sides.into_iter().filter(|t| t.in_exchange()).map(Transport::next_deadline);
+        exchanges.fold(latest, Instant::min)
     }
 
     fn on_time(&mut self, time: Instant) -> Result<(), Ended> {
