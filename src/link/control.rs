@@ -31,6 +31,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const UNIX_TIMEOUT: Duration = Duration::from_millis(2500);
 /// For a TCP port to be opened.
 const TCP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Channels that `russh` may keep, about 1 KiB each, before another connection takes over: a few
+/// remain where the backend says much that nobody wants to hear any more.
+const MAX_KEPT: usize = 1000;
 /// Longest piece of a peer's text in an error, in characters.
 const MAX_TEXT: usize = 200;
 
@@ -202,6 +205,11 @@ impl Link {
         state.failed = None;
     }
 
+    /// Channels that ended and still cost memory, until the connection ends.
+    pub async fn kept(&self) -> usize {
+        self.state.lock().await.session.as_ref().map_or(0, |session| session.kept())
+    }
+
     async fn open(&self, target: &Target) -> Result<Stream, LinkError> {
         let refused = |reason: String| LinkError::Open {
             address: self.peer.address.clone(),
@@ -241,7 +249,8 @@ impl Link {
     /// The connection, and whether it was made just now. Concurrent callers wait for one attempt.
     async fn session(&self) -> Result<(Arc<Session>, bool), LinkError> {
         let mut state = self.state.lock().await;
-        if let Some(session) = state.session.as_ref().filter(|s| !s.handle.is_closed()) {
+        let good = |s: &&Arc<Session>| !s.handle.is_closed() && s.kept() < MAX_KEPT;
+        if let Some(session) = state.session.as_ref().filter(good) {
             return Ok((Arc::clone(session), false));
         }
         state.session = None;

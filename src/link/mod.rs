@@ -3,6 +3,7 @@
 //! the control connection.
 
 pub mod backoff;
+mod channel;
 pub mod connection;
 pub mod control;
 pub mod local;

@@ -4,26 +4,22 @@ use std::{
     borrow::Cow,
     io,
     net::Shutdown,
-    pin::Pin,
     sync::{Arc, OnceLock},
-    task::{Context, Poll},
     time::Duration,
 };
 
 use russh::{
-    ChannelStream, Preferred, cipher,
+    Preferred, cipher,
     client::{self, Handle},
     kex,
     keys::PrivateKeyWithHashAlg,
 };
 use ssh_key::{Algorithm, HashAlg, PrivateKey};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 
 use super::{
     Stream,
+    channel::{ChannelStream, Partings},
     control::{Identity, LinkError, Peer, Target},
     socket::Socket,
 };
@@ -38,6 +34,7 @@ const MAX_IDENTITY: u64 = 64 * 1024;
 pub(super) struct Session {
     pub(super) handle: Handle<Pinned>,
     socket: Arc<Closer>,
+    partings: Partings,
 }
 
 impl Session {
@@ -71,7 +68,12 @@ impl Session {
             let (address, user) = (peer.address.clone(), peer.user.clone());
             return Err(LinkError::Refused { address, user });
         }
-        Ok(Self { handle, socket: Arc::new(socket) })
+        Ok(Self { handle, socket: Arc::new(socket), partings: Partings::default() })
+    }
+
+    /// Channels that `russh` keeps until the connection ends.
+    pub(super) fn kept(&self) -> usize {
+        self.partings.kept()
     }
 
     /// Opens a stream. The caller bounds the time.
@@ -85,7 +87,8 @@ impl Session {
                 self.handle.channel_open_direct_tcpip(host, port, "127.0.0.1", 0).await?
             }
         };
-        Ok(Box::new(Opened { channel: channel.into_stream(), _socket: Arc::clone(&self.socket) }))
+        let (partings, socket) = (self.partings.clone(), Arc::clone(&self.socket));
+        Ok(Box::new(ChannelStream::new(channel, partings, socket)))
     }
 }
 
@@ -127,40 +130,6 @@ impl Drop for Closer {
     fn drop(&mut self) {
         // Fails only where the connection is closed already.
         let _ = self.0.shutdown(Shutdown::Both);
-    }
-}
-
-/// A channel that keeps its connection open.
-struct Opened {
-    channel: ChannelStream<client::Msg>,
-    _socket: Arc<Closer>,
-}
-
-impl AsyncRead for Opened {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.channel).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Opened {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.channel).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.channel).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.channel).poll_shutdown(cx)
     }
 }
 

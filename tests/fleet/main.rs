@@ -16,3 +16,4 @@ mod inventory;
 mod lab;
 #[path = "../e2e/harness/last.rs"]
 mod last;
+mod link;
