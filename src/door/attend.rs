@@ -166,13 +166,14 @@ mod tests {
         let begun: Result<(), _> = timeout(Duration::from_millis(1), begun).await;
         assert!(begun.is_err() && !door.transport.can_send(), "the door is in key exchange");
         told.send("lost\r\n".to_owned()).await.unwrap();
+        tokio::select! {
+            biased;
+            error = attend(&mut door, &mut lines) => panic!("{error}"),
+            () = tokio::task::yield_now() => {}
+        }
+        assert!(!door.transport.can_send() && lines.is_empty());
         let (granted, heard) = tokio::join!(
             async {
-                tokio::select! {
-                    biased;
-                    error = attend(&mut door, &mut lines) => panic!("{error}"),
-                    () = tokio::task::yield_now() => {}
-                }
                 succeed(&mut door).await.unwrap();
                 door.drain().await
             },
