@@ -68,63 +68,24 @@ async fn listen(connection: &mut Connection) -> ConnectionError {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::duplex;
-
     use super::*;
     use crate::{
         clock::now,
-        link::socket::Socket,
-        wire::{
-            identity::Identity,
-            negotiate::Offer,
-            transport::{Params, RekeyLimits, Role},
-        },
+        link::neighbours::{hear, neighbours, say},
+        wire::transport::RekeyLimits,
     };
 
-    /// A client and a door, through the first key exchange.
-    async fn neighbours() -> (Connection, Connection) {
-        let (a, b) = duplex(100_000);
-        let host = Identity::generate_ed25519().unwrap();
-        let pinned = vec![host.public_key().clone()];
-        let make = |stream, role, age| {
-            let rekey = RekeyLimits { age, ..RekeyLimits::default() };
-            let offer = Offer::front(vec!["ssh-ed25519"]);
-            let params = Params { ident: "SSH-2.0-x".into(), offer, rekey, role };
-            Connection::new(Socket::Other(Box::new(stream)), params).unwrap()
-        };
-        // The client changes keys whenever it is asked.
-        let mut client = make(a, Role::Client(pinned), Duration::ZERO);
-        let mut door = make(b, Role::Server([host].into()), Duration::from_secs(3600));
-        let (left, right) =
-            tokio::join!(async { client.establish().await.and(client.drain().await) }, async {
-                door.establish().await.and(door.drain().await)
-            },);
-        left.and(right).unwrap();
-        client.transport.set_authenticated();
-        door.transport.set_authenticated();
-        (client, door)
-    }
-
-    async fn say(client: &mut Connection, packets: &[&[u8]]) {
-        for packet in packets {
-            client.transport.send(&[packet]).unwrap();
-        }
-        client.drain().await.unwrap();
-    }
-
-    /// What the client hears next.
-    async fn hear(client: &mut Connection) -> Vec<u8> {
-        client.next_packet().await.unwrap();
-        let packet = client.transport.packet().unwrap().to_vec();
-        client.transport.consume();
-        packet
+    /// A client, which changes keys whenever it is asked, and a door.
+    async fn client_and_door() -> [Connection; 2] {
+        let always = RekeyLimits { age: Duration::ZERO, ..RekeyLimits::default() };
+        neighbours(100_000, None, [always, RekeyLimits::default()]).await
     }
 
     const OPEN: &[u8] = &[message::CHANNEL_OPEN, 1, 2, 3];
 
     #[tokio::test]
     async fn what_follows_the_request_that_succeeds_is_kept_for_the_far_side() {
-        let (mut client, mut door) = neighbours().await;
+        let [mut client, mut door] = client_and_door().await;
         let (told, mut lines) = mpsc::channel(8);
         say(&mut client, &[&[message::USERAUTH_REQUEST, 7], OPEN, &[message::CHANNEL_DATA]]).await;
         told.send("waiting\r\n".to_owned()).await.unwrap();
@@ -148,7 +109,7 @@ mod tests {
     #[tokio::test]
     async fn other_messages_of_authentication_end_the_connection() {
         for number in [5, 6, 51, 52, 53, 60, 61, 79] {
-            let (mut client, mut door) = neighbours().await;
+            let [mut client, mut door] = client_and_door().await;
             let (_told, mut lines) = mpsc::channel(8);
             say(&mut client, &[&[number, 0, 0, 0, 0]]).await;
             let error = attend(&mut door, &mut lines).await;
@@ -158,7 +119,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_exchange_of_the_client_does_not_end_its_login() {
-        let (mut client, mut door) = neighbours().await;
+        let [mut client, mut door] = client_and_door().await;
         assert!(client.transport.rekey_if_due(now()).unwrap());
         client.drain().await.unwrap();
         let (told, mut lines) = mpsc::channel(8);

@@ -8,6 +8,8 @@ pub mod connection;
 pub mod control;
 pub mod local;
 pub mod login;
+#[cfg(test)]
+pub(crate) mod neighbours;
 mod session;
 pub mod socket;
 pub mod tunnel;

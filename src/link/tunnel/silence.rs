@@ -11,20 +11,18 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, duplex},
+    io::{AsyncReadExt, AsyncWriteExt},
     task::JoinSet,
     time::timeout,
 };
 
 use super::*;
 use crate::{
-    link::{AsyncStream, socket::Socket},
+    link::neighbours::neighbours,
     wire::{
         codec::Reader,
-        identity::Identity,
         message::{CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION},
-        negotiate::Offer,
-        transport::{Params, RekeyLimits, Role},
+        transport::RekeyLimits,
     },
 };
 
@@ -46,36 +44,13 @@ struct Backend {
     eof: bool,
 }
 
-fn connection(stream: impl AsyncStream + 'static, role: Role, bytes: u64) -> Connection {
-    let params = Params {
-        ident: "SSH-2.0-OpenSSH_9.9".into(),
-        offer: Offer {
-            cipher: vec!["aes128-gcm@openssh.com"],
-            ..Offer::front(vec!["ssh-ed25519"])
-        },
-        rekey: RekeyLimits { bytes, ..RekeyLimits::default() },
-        role,
-    };
-    Connection::new(Socket::Other(Box::new(stream)), params).unwrap()
-}
-
 /// An open tunnel, and the backend at its other end.
 async fn open() -> (Tunnel, Backend) {
     // Room for more than a window: what is sent is there at once.
-    let (a, b) = duplex(4 << 20);
-    let identity = Identity::generate_ed25519().unwrap();
-    let pinned = vec![identity.public_key().clone()];
-    let mut near = connection(a, Role::Client(pinned), u64::MAX);
-    // Its keys are always due, but only `begin_exchange` asks.
-    let far = connection(b, Role::Server([identity].into()), 0);
+    let limits = [u64::MAX, 0].map(|bytes| RekeyLimits { bytes, ..RekeyLimits::default() });
+    // The backend's keys are always due, but only `begin_exchange` asks.
+    let [near, far] = neighbours(4 << 20, Some("aes128-gcm@openssh.com"), limits).await;
     let mut backend = Backend { connection: far, received: 0, given: 0, adjusted: 0, eof: false };
-    let handshake = async |connection: &mut Connection| {
-        connection.establish().await.unwrap();
-        connection.drain().await.unwrap();
-    };
-    tokio::join!(handshake(&mut near), handshake(&mut backend.connection));
-    near.transport.set_authenticated();
-    backend.connection.transport.set_authenticated();
     let destination = Destination::Tcp { host: "10.0.3.1".to_owned(), port: 22 };
     let tunnel = tokio::select! {
         tunnel = Tunnel::open(near, &destination) => tunnel.unwrap(),

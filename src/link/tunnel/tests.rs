@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::{
-    link::socket::Socket,
+    link::neighbours::{hear, neighbours, say},
     wire::{
         codec::Reader,
-        identity::Identity,
         message::{
             CHANNEL_EXTENDED_DATA, CHANNEL_FAILURE, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION,
             CHANNEL_OPEN_FAILURE, CHANNEL_REQUEST, GLOBAL_REQUEST, REQUEST_FAILURE,
         },
-        negotiate::Offer,
-        transport::{Params, RekeyLimits, Role},
+        transport::RekeyLimits,
     },
 };
 
@@ -25,44 +23,13 @@ const THERE: u32 = 7;
 /// Longest a test may take; they take far less.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The tunnel's side, which changes keys when they are `age` old, and the backend's.
-async fn neighbours(age: Duration) -> (Connection, Connection) {
-    let (a, b) = duplex(1 << 20);
-    let host = Identity::generate_ed25519().unwrap();
-    let pinned = vec![host.public_key().clone()];
-    let make = |stream, role, age| {
-        let rekey = RekeyLimits { age, ..RekeyLimits::default() };
-        let offer = Offer::front(vec!["ssh-ed25519"]);
-        let params = Params { ident: "SSH-2.0-x".into(), offer, rekey, role };
-        Connection::new(Socket::Other(Box::new(stream)), params).unwrap()
-    };
-    let mut near = make(a, Role::Client(pinned), age);
-    let mut far = make(b, Role::Server([host].into()), HOUR);
-    let (left, right) =
-        tokio::join!(async { near.establish().await.and(near.drain().await) }, async {
-            far.establish().await.and(far.drain().await)
-        },);
-    left.and(right).unwrap();
-    near.transport.set_authenticated();
-    far.transport.set_authenticated();
-    (near, far)
-}
-
+/// Keys are as old as a connection of this test never gets.
 const HOUR: Duration = Duration::from_secs(3600);
 
-async fn say(far: &mut Connection, packets: &[&[u8]]) {
-    for packet in packets {
-        far.sendable().await.unwrap();
-        far.transport.send(&[packet]).unwrap();
-    }
-    far.drain().await.unwrap();
-}
-
-async fn hear(far: &mut Connection) -> Vec<u8> {
-    far.next_packet().await.unwrap();
-    let packet = far.transport.packet().unwrap().to_vec();
-    far.transport.consume();
-    packet
+/// The tunnel's side, which changes keys when they are `age` old, and the backend's.
+async fn sides(age: Duration) -> [Connection; 2] {
+    let limits = [age, HOUR].map(|age| RekeyLimits { age, ..RekeyLimits::default() });
+    neighbours(1 << 20, None, limits).await
 }
 
 /// A message about our channel.
@@ -83,7 +50,7 @@ fn confirmation(window: u32, max: u32) -> Vec<u8> {
 
 /// An open tunnel and its other end.
 async fn open_tunnel(window: u32, max: u32, age: Duration) -> (Tunnel, Connection) {
-    let (near, mut far) = neighbours(age).await;
+    let [near, mut far] = sides(age).await;
     let destination = Destination::Tcp { host: "h".into(), port: 22 };
     let (tunnel, ()) = tokio::join!(Tunnel::open(near, &destination), async {
         assert_eq!(hear(&mut far).await[0], CHANNEL_OPEN);
@@ -106,7 +73,7 @@ async fn what_a_backend_asks_is_refused_in_order_before_and_after_opening() {
         &[&[GLOBAL_REQUEST][..], b"\0\0\0\x01k\0"].concat(),
         &[83],
     ];
-    let (near, mut far) = neighbours(HOUR).await;
+    let [near, mut far] = sides(HOUR).await;
     let destination = Destination::Unix { path: "/x".into() };
     let (tunnel, ()) = both(Tunnel::open(near, &destination), async {
         assert_eq!(hear(&mut far).await[0], CHANNEL_OPEN);

@@ -4,16 +4,10 @@ mod clock;
 
 use std::{cell::Cell, sync::Arc, time::Duration};
 
-use tokio::io::duplex;
-
 use super::*;
 use crate::{
-    link::socket::Socket,
-    wire::{
-        identity::Identity,
-        negotiate::Offer,
-        transport::{Params, RekeyLimits, Role},
-    },
+    link::neighbours::neighbours,
+    wire::{identity::Identity, transport::RekeyLimits},
 };
 
 /// Longest a test may take; they take a second or two.
@@ -29,39 +23,16 @@ struct Setup {
 
 const NEVER: u64 = u64::MAX;
 
-fn params(role: Role, cipher: &'static str, bytes: u64) -> Params {
-    let mac = vec!["hmac-sha2-256"];
-    let offer = Offer { cipher: vec![cipher], mac, ..Offer::front(vec!["ssh-ed25519"]) };
-    let rekey = RekeyLimits { bytes, ..RekeyLimits::default() };
-    Params { ident: "SSH-2.0-OpenSSH_9.9".into(), offer, rekey, role }
-}
-
-async fn neighbours(cipher: &'static str, limits: [u64; 2], buffer: usize) -> [Connection; 2] {
-    let (a, b) = duplex(buffer);
-    let identity = Identity::generate_ed25519().unwrap();
-    let pinned = vec![identity.public_key().clone()];
-    let make = |stream, role, limit| {
-        Connection::new(Socket::Other(Box::new(stream)), params(role, cipher, limit)).unwrap()
-    };
-    let mut client = make(a, Role::Client(pinned), limits[0]);
-    let mut server = make(b, Role::Server([identity].into()), limits[1]);
-    let (left, right) = tokio::join!(handshake(&mut client), handshake(&mut server));
-    left.and(right).unwrap();
-    client.transport.set_authenticated();
-    server.transport.set_authenticated();
-    [client, server]
-}
-
-/// What one side says last in the handshake, the other waits for.
-async fn handshake(connection: &mut Connection) -> Result<(), ConnectionError> {
-    connection.establish().await?;
-    connection.drain().await
+/// Client and server with these limits in bytes.
+async fn pair(cipher: &'static str, limits: [u64; 2], buffer: usize) -> [Connection; 2] {
+    let limits = limits.map(|bytes| RekeyLimits { bytes, ..RekeyLimits::default() });
+    neighbours(buffer, Some(cipher), limits).await
 }
 
 async fn pipe(setup: &Setup) -> (Connection, Pipe, Connection) {
     let [l0, l1, l2, l3] = setup.limits;
-    let [client, front] = neighbours(setup.cipher, [l0, l1], setup.buffer).await;
-    let [back, server] = neighbours(setup.cipher, [l2, l3], setup.buffer).await;
+    let [client, front] = pair(setup.cipher, [l0, l1], setup.buffer).await;
+    let [back, server] = pair(setup.cipher, [l2, l3], setup.buffer).await;
     let identities: Arc<[Identity]> = [Identity::generate_ed25519().unwrap()].into();
     let intercept = Intercept::new(identities, [0; 32], None);
     let pipe = Pipe { client: front, upstream: back, intercept, observed: Observed::default() };
@@ -303,8 +274,8 @@ async fn what_fits_one_connection_but_not_the_other_ends_its_sender() {
     for (size, fits) in [(largest - 12, true), (largest, false)] {
         let setup = Setup { cipher: CIPHERS[0], limits: [NEVER; 4], buffer: 10_000 };
         let (_, mut pipe, _) = pipe(&setup).await;
-        let [mut client, front] = neighbours(CIPHERS[0], [NEVER; 2], 1 << 20).await;
-        let [back, mut server] = neighbours("aes128-ctr", [NEVER; 2], 1 << 20).await;
+        let [mut client, front] = pair(CIPHERS[0], [NEVER; 2], 1 << 20).await;
+        let [back, mut server] = pair("aes128-ctr", [NEVER; 2], 1 << 20).await;
         (pipe.client, pipe.upstream) = (front, back);
         client.transport.send(&[&vec![94; size]]).unwrap();
         client.drain().await.unwrap();
