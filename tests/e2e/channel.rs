@@ -149,3 +149,50 @@ pub fn the_containers_host_keys_are_not_recorded_as_the_doors() {
     let run = world().client(script);
     assert_eq!(run.stdout, "unchanged\n0\n1\n", "{run:?}");
 }
+
+/// A listener whose queue is full: what comes after is dropped, as by a host that is gone.
+const DEAF: &str = r#"
+import socket, time
+s = socket.socket()
+s.bind(("", 4444))
+s.listen(0)
+held = [socket.socket() for _ in range(4)]
+for h in held:
+    h.setblocking(False)
+    h.connect_ex(("127.0.0.1", 4444))
+print("full", flush=True)
+time.sleep(600)
+"#;
+
+/// A relay that opens channels one after the other hangs with a target that never answers. Here its
+/// neighbours go on, through a container's sshd and through the console.
+#[test]
+fn a_target_that_never_answers_delays_nobody_on_its_connection() {
+    let script = r#"
+        ssh -F $CFG alice 'cat >deaf.py; echo $$ >deaf.pid; exec python3 deaf.py' <$DIR/deaf.py >full &
+        until [ -s full ]; do sleep 0.05; done
+        for host in alice sentinel; do
+            go() { ssh -F $CFG -S m.$host $host "$@"; }
+            case $host in
+                alice) target=localhost command='echo version';;
+                *) target=alice command=version;;
+            esac
+            ssh -F $CFG -fNM -S m.$host $host >/dev/null
+            dead=
+            for i in 1 2 3; do
+                ssh -F $CFG -S m.$host -W $target:4444 $host </dev/null >dead.$i 2>&1 &
+                dead+=" $!"
+            done
+            for i in $(seq 10); do go $command | wc -l >>answers; done
+            ssh -F $CFG -S m.$host -W $target:22 $host </dev/null | head -c 7; echo
+            kill -0 $dead && cat dead.* && echo still waiting
+            ssh -F $CFG -S m.$host -O exit $host 2>/dev/null
+            wait $dead
+        done
+        uniq answers
+        ssh -F $CFG alice 'kill $(cat deaf.pid); rm deaf.*'"#;
+    std::fs::write(world().dir.join("deaf.py"), DEAF).unwrap();
+    let run = world().client(script);
+    let one = "SSH-2.0\nstill waiting\n";
+    assert_eq!(run.stdout, format!("{one}{one}1\n"), "{run:?}");
+}

@@ -50,7 +50,7 @@ fn an_enemy_at_a_containers_address_takes_nobody_along() {
     assert_eq!(log_in(2213, "eve", "enemy", "hostname").stdout, "enemy-container\n");
     let host_key = stolen_key(&guest);
     let listener = replace_sshd(&guest);
-    let accept = || Peer::new(listener.accept().unwrap().0);
+    let accept = || Peer::accept(&listener);
 
     let words = "bye \u{1b}[2J\u{1b}]52;c;x\u{7}\r\nPermission granted";
     let goodbye = Payload::new(message::DISCONNECT).uint32(11).string(words).string("").0;
@@ -82,8 +82,6 @@ fn an_enemy_at_a_containers_address_takes_nobody_along() {
         });
         assert_eq!((run.stdout.as_str(), run.status), ("enemy-container\n", 0), "{rude:?} {run:?}");
         assert_eq!(sentinel.way_of("enemy"), "exec");
-        // The way that worked is tried first: forget it, so that the enemy is asked again.
-        sentinel.signal("HUP");
     }
     assert_eq!(log_in(2213, "alice", "alice", "id -un").stdout, "alice\n");
 }
@@ -105,11 +103,10 @@ fn a_program_in_place_of_sshd_takes_nobody_along() {
         "echo >&2 'error: \\033[2J'; exit 3",
         "kill -9 $$",
     ] {
-        let script = format!(
-            "printf '%s\\n' '#!/bin/sh' \"$1\" >/usr/sbin/sshd && chmod 755 /usr/sbin/sshd"
-        );
+        let script =
+            "printf '%s\\n' '#!/bin/sh' \"$1\" >/usr/sbin/sshd && chmod 755 /usr/sbin/sshd";
         let instance = guest.instance();
-        let line = ["exec", &instance, "-T", "--", "sh", "-ec", &script, "sh", program];
+        let line = ["exec", &instance, "-T", "--", "sh", "-ec", script, "sh", program];
         lab().incus(&guest.backend, &line);
         let run = log_in(2214, "ivo", "program", "true");
         assert_told(&run, 75, &["container program on backend b2 does not answer"]);

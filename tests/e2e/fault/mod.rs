@@ -2,6 +2,7 @@
 
 mod away;
 mod exec;
+mod hostile;
 mod identity;
 
 use std::fs;

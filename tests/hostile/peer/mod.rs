@@ -10,8 +10,9 @@ mod session;
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
-    time::Duration,
+    net::{SocketAddr, TcpListener, TcpStream},
+    thread,
+    time::{Duration, Instant},
 };
 
 pub use self::{
@@ -46,6 +47,20 @@ impl Peer {
     /// A TCP connection on which nothing was said.
     pub fn connect(address: SocketAddr) -> Self {
         Self::new(TcpStream::connect(address).expect("connect"))
+    }
+
+    /// The next connection that somebody makes.
+    pub fn accept(listener: &TcpListener) -> Self {
+        let begun = Instant::now();
+        listener.set_nonblocking(true).unwrap();
+        loop {
+            if let Ok((stream, _)) = listener.accept() {
+                stream.set_nonblocking(false).unwrap();
+                return Self::new(stream);
+            }
+            assert!(begun.elapsed() < PATIENCE, "nobody comes");
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// A connection that was accepted or made.
@@ -110,7 +125,7 @@ pub fn exchange_bytes(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut writer = stream.try_clone().unwrap();
     let bytes = bytes.to_vec();
     // In a thread: the other side may stop to read, and end the connection in the middle.
-    let writing = std::thread::spawn(move || {
+    let writing = thread::spawn(move || {
         let _ = writer.write_all(&bytes);
     });
     let all = drain(&mut stream);
