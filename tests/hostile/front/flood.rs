@@ -88,7 +88,7 @@ fn a_stranger_exchanges_keys_once() {
 /// login grace time ends it.
 #[test]
 fn a_stranger_who_takes_no_answers_is_not_served_for_ever() {
-    let sentinel = Sentinel::configured("login_grace = \"2s\"", "", "");
+    let sentinel = Sentinel::configured("login_grace = \"5s\"", "", "");
     let before = sentinel.forget_peak();
     let peers: Vec<Peer> = (0..50)
         .map(|_| {

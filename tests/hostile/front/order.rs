@@ -91,3 +91,30 @@ fn drained(peer: &mut Peer) -> String {
     peer.rx.skip_to_end();
     String::new()
 }
+
+/// CVE-2023-46446: a request that somebody in between inserts before NEWKEYS, where nothing protects
+/// it, must not be taken for the client's. It ends the connection, however good it is.
+#[test]
+fn requests_before_new_keys_are_not_heard() {
+    let sentinel = Sentinel::start("");
+    let mut example = sentinel.serviced();
+    let good = signed(&example, "admin", admin());
+    let service = Payload::new(message::SERVICE_REQUEST).string("ssh-userauth").0;
+    for request in [service, good.query(), good.payload(admin())] {
+        for stage in [Stage::Ident, Stage::Kexinit] {
+            let mut peer = at(&sentinel, stage);
+            peer.send(&request);
+            assert_eq!(peer.ended().0, 2, "{stage:?}");
+        }
+        // The sentinel's answer is under keys that we do not have.
+        let mut peer = at(&sentinel, Stage::KexInit);
+        peer.send(&request);
+        peer.rx.skip_to_end();
+    }
+    // With keys, but before the service was asked for.
+    let mut peer = sentinel.established();
+    let early = signed(&peer, "admin", admin()).payload(admin());
+    peer.send(&early);
+    assert_eq!(peer.ended().0, 2);
+    assert_eq!(example.ask(&good.payload(admin())), Answer::Success, "in its place it is good");
+}

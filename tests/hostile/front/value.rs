@@ -96,6 +96,34 @@ fn no_method_with_a_classic_group_can_be_agreed() {
     }
 }
 
+/// CVE-2026-46702 (a compressed packet that unpacks without end), no encryption, no authentication of
+/// packets, keys of yesterday: whoever asks for nothing else is told that there is nothing in common.
+#[test]
+fn nothing_can_be_agreed_that_is_not_spoken() {
+    let sentinel = Sentinel::start("");
+    let ctr = "aes128-ctr";
+    for (at, value, what) in [
+        (1, "ssh-rsa,ssh-dss", "host key"),
+        (2, "none", "cipher"),
+        (3, "3des-cbc,aes128-cbc,arcfour", "cipher"),
+        (4, "none", "MAC"),
+        (5, "hmac-sha1,hmac-md5,umac-64@openssh.com", "MAC"),
+        (6, "zlib", "compression"),
+        (7, "zlib@openssh.com", "compression"),
+    ] {
+        let mac = "hmac-sha2-256";
+        let own = ["curve25519-sha256", "ssh-ed25519", ctr, ctr, mac, mac, "none", "none", "", ""];
+        let mut payload = Payload::new(message::KEXINIT).bytes(&[7; 16]);
+        for (number, list) in own.into_iter().enumerate() {
+            payload = payload.string(if number == at { value } else { list });
+        }
+        let mut peer = Peer::connect(sentinel.address);
+        peer.greet(IDENT);
+        peer.send(&payload.boolean(false).uint32(0).0);
+        assert_eq!(peer.ended(), (3, format!("no common {what} algorithm")), "{value}");
+    }
+}
+
 /// The same values from the sshd behind the door.
 #[test]
 fn an_sshd_that_sends_a_worthless_value_is_not_believed() {
