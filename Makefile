@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 LAB := tests/lab/lab
 
-.PHONY: help demo demo-down test check bench soak lab clean-lab
+.PHONY: help demo demo-down test check bench prove soak lab clean-lab
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -26,6 +26,9 @@ check: ## formatting, lints, documentation
 
 bench: lab ## the door beside ssh -J; writes docs/benchmarks.md, BENCH_QUICK=1 does not
 	cargo bench --bench door
+
+prove: lab ## bulk, key exchanges and stalled readers with the full figures; minutes
+	PROVE=1 cargo test --locked --release --test e2e endurance -- --nocapture --test-threads=1
 
 soak: lab ## mixed clients for half an hour, SOAK_SECONDS=1800; nothing may grow
 	cargo bench --bench soak

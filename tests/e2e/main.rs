@@ -18,6 +18,7 @@
 mod access;
 mod channel;
 mod clients;
+mod endurance;
 mod fault;
 mod forward;
 mod harness;

@@ -14,12 +14,13 @@ use std::{
     process::Command,
     sync::OnceLock,
     thread,
+    time::Duration,
 };
 
 pub use self::{
     guest::{Guest, label, labelled, quiet_delete},
     sentinel::Sentinel,
-    shell::{Run, shell, with_newest_clients},
+    shell::{Run, shell, shell_within, with_newest_clients},
     twins::{TWINS, twins},
 };
 
@@ -119,7 +120,7 @@ pub fn world() -> &'static World {
         // The sentinel of a run that ended a moment ago may still be there.
         let probe = format!("! exec 3<>/dev/tcp/$DOOR/{PORT}");
         while shell("sentinel", &probe, &dir, &dir).status != 0 {
-            thread::sleep(std::time::Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(50));
         }
         let sentinel = Sentinel::start(&dir, "shared", &config(&dir, PORT, ""));
         trust_link_key(&dir);
@@ -238,6 +239,11 @@ impl World {
     /// each person's container, `$DIR` the run's directory, `$TMP` a fresh one.
     pub fn client(&self, script: &str) -> Run {
         shell("client", script, &self.dir, &self.dir.join("ssh_config"))
+    }
+
+    /// The same for scripts that may take longer.
+    pub fn client_within(&self, limit: Duration, script: &str) -> Run {
+        shell_within(limit, "client", script, &self.dir, &self.dir.join("ssh_config"))
     }
 
     /// Runs the same script through the door and directly: from the container's backend to its

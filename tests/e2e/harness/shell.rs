@@ -62,6 +62,11 @@ fn search_path() -> String {
 /// Runs a script on `host`, with `$CFG` an ssh configuration, `$DIR` the directory of the run,
 /// `$DOOR` the sentinel's address, and `$TMP` a fresh directory that goes away with the script.
 pub fn shell(host: &str, script: &str, dir: &Path, config: &Path) -> Run {
+    shell_within(LIMIT, host, script, dir, config)
+}
+
+/// The same with another limit.
+pub fn shell_within(limit: Duration, host: &str, script: &str, dir: &Path, config: &Path) -> Run {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     // Not in `dir`: the paths of sockets are short.
@@ -91,11 +96,11 @@ pub fn shell(host: &str, script: &str, dir: &Path, config: &Path) -> Run {
     let status = loop {
         match child.try_wait().unwrap() {
             Some(status) => break status,
-            None if start.elapsed() > LIMIT => {
+            None if start.elapsed() > limit => {
                 kill_group(child.id());
                 let _ = child.wait();
                 let _ = fs::remove_dir_all(&tmp);
-                panic!("still runs after {LIMIT:?} on {host}: {script}");
+                panic!("still runs after {limit:?} on {host}: {script}");
             }
             None => thread::sleep(Duration::from_millis(5)),
         }
