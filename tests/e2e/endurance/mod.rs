@@ -2,6 +2,7 @@
 //! sentinel; otherwise they take a part of it, with as many key exchanges.
 
 mod rekey;
+mod silence;
 mod stall;
 
 use std::time::Duration;
