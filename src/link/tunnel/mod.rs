@@ -84,8 +84,9 @@ pub struct Tunnel {
     /// Bytes that the peer may still send, and those consumed but not yet given back.
     receive_window: u32,
     consumed: u32,
-    /// Bytes taken of the data packet that waits in the transport.
-    taken: usize,
+    /// Bytes taken of the data packet that waits in the transport. `None`: what waits there is no
+    /// data that was accepted.
+    taken: Option<usize>,
     /// Data moved aside so that what follows it could be read; at most [`WINDOW`] bytes.
     backlog: Buffer,
     peer_eof: bool,
@@ -143,7 +144,7 @@ impl Tunnel {
             send_max: max.min(MAX_DATA),
             receive_window: WINDOW,
             consumed: 0,
-            taken: 0,
+            taken: None,
             backlog: Buffer::default(),
             peer_eof: false,
             closed: false,
@@ -231,12 +232,8 @@ impl Tunnel {
 
     /// The rest of the data packet that waits.
     fn held_data(&self) -> Option<&[u8]> {
-        let packet = self.connection.transport.packet()?;
-        if packet.first() != Some(&CHANNEL_DATA) {
-            return None;
-        }
         // Number, channel, length: checked when the packet came.
-        packet.get(9 + self.taken..)
+        self.connection.transport.packet()?.get(9 + self.taken?..)
     }
 
     fn on_packet(&mut self) -> io::Result<()> {
@@ -244,9 +241,9 @@ impl Tunnel {
         match parse(transport.packet().unwrap_or_default(), self.peer).map_err(to_io)? {
             Incoming::Data(len) => {
                 self.take_window(len)?;
-                self.taken = 0;
                 // What is not empty waits to be read.
                 if len > 0 {
+                    self.taken = Some(0);
                     return Ok(());
                 }
             }
@@ -299,7 +296,7 @@ impl Tunnel {
             let data = data.to_vec();
             self.backlog.extend(&data);
             self.connection.transport.consume();
-            self.taken = 0;
+            self.taken = None;
             wake(&mut self.reader);
         }
     }
@@ -310,10 +307,10 @@ impl Tunnel {
             let data = self.held_data().unwrap_or_default();
             let n = data.len().min(room);
             buf.put_slice(&data[..n]);
-            self.taken += n;
+            self.taken = self.taken.map(|taken| taken + n);
             if self.held_data().is_none_or(<[u8]>::is_empty) {
                 self.connection.transport.consume();
-                self.taken = 0;
+                self.taken = None;
             }
             n
         } else {

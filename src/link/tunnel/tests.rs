@@ -250,3 +250,17 @@ async fn a_request_that_crosses_a_key_exchange_is_answered_after_it() {
     assert_eq!(&one, b"b");
     assert_eq!(heard, [vec![REQUEST_FAILURE], about(CHANNEL_EOF, THERE, None)]);
 }
+
+#[tokio::test]
+async fn what_a_writer_found_malformed_is_not_read_either() {
+    let trailing = [data(b"good"), b"bad".to_vec()].concat();
+    let elsewhere = [&[CHANNEL_DATA, 0, 0, 0, 1], &data(b"bad")[5..]].concat();
+    for bad in [trailing, elsewhere] {
+        let (mut tunnel, mut far) = open_tunnel(0, 100, HOUR).await;
+        say(&mut far, &[&bad]).await;
+        // Without a window the writer reads on.
+        assert!(tunnel.write(b"x").await.is_err());
+        let mut byte = [0];
+        assert!(tunnel.read(&mut byte).await.is_err(), "read {byte:?}");
+    }
+}
