@@ -10,6 +10,9 @@ use crate::{
     wire::{error::Error as WireError, message, userauth::ServerAuth},
 };
 
+/// How often a client that is not read is looked at for its death.
+const WATCH: Duration = Duration::from_secs(5);
+
 /// How long a key exchange that the client began may hold up the end of its login.
 const KEX_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -59,11 +62,18 @@ async fn listen(connection: &mut Connection) -> ConnectionError {
             }
         }
     }
-    poll_fn(|cx| match connection.poll_drain(cx) {
-        Poll::Ready(Err(error)) => Poll::Ready(ConnectionError::Io(error)),
-        Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
-    })
-    .await
+    loop {
+        let writing = poll_fn(|cx| match connection.poll_drain(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(ConnectionError::Io(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        });
+        if let Ok(error) = timeout(WATCH, writing).await {
+            return error;
+        }
+        if connection.socket.is_dead() {
+            return ConnectionError::Closed;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -66,3 +66,21 @@ fn a_flood_behind_the_signature_costs_a_buffer() {
         assert!(near.rest().iter().all(|p| p[0] != message::USERAUTH_SUCCESS), "{number}");
     }
 }
+
+/// What came too early is not read on until the far side is there. That the client has gone is
+/// noticed all the same: otherwise it would stay for as long as a host that is away is waited for.
+#[test]
+fn who_leaves_after_she_said_something_too_early_is_gone() {
+    let evil = Evil::listen();
+    let sentinel = evil.sentinel();
+    let near = sign_and_say(&sentinel, &[Payload::session(1, 2, 3)]);
+    // The far side is there, and says nothing.
+    let far = evil.accept();
+    drop(near);
+    sentinel.wait("she is gone", || {
+        let log = sentinel.log();
+        assert!(!log.contains("far side is not there"), "the far side was waited for: {log}");
+        log.contains("person left before the far side was there")
+    });
+    drop(far);
+}
