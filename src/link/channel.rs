@@ -112,11 +112,11 @@ impl<T> Open<T> {
         if self.closed {
             return;
         }
-        if !self.sent_eof {
-            // Fails when the connection is gone, and everything with it.
-            let _ = self.write.eof().await;
-        }
         let closing = async {
+            if !self.sent_eof {
+                // Fails when the connection is gone, and everything with it.
+                let _ = self.write.eof().await;
+            }
             let mut bytes = 0;
             while let Some(message) = self.messages.next().await {
                 if matches!(message, ChannelMsg::Close) {
@@ -133,7 +133,8 @@ impl<T> Open<T> {
         };
         if !matches!(timeout(PARTING, closing).await, Ok(true)) {
             kept.fetch_add(1, Ordering::Relaxed);
-            let _ = self.write.close().await;
+            // A connection that takes no more is ended by its keepalive.
+            let _ = timeout(PARTING, self.write.close()).await;
         }
     }
 }
