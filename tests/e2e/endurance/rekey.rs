@@ -23,9 +23,9 @@ fn one_way(up: bool, cipher: &str, mib: u64, limit: u64) {
     let run = client(&script);
     let (same, count) = run.stdout.split_once('\n').unwrap_or_default();
     let count: u64 = count.trim().parse().unwrap_or_default();
-    // Ours begin each GiB.
-    let expected = mib / if limit > 0 { limit } else { 1024 };
-    assert!(same == "same" && count >= expected, "{cipher}, up {up}: {run:?}");
+    // Ours begin each GiB. A key exchange does not begin at once: what flows meanwhile is extra.
+    let expected = (mib - mib / 16) / if limit > 0 { limit } else { 1024 };
+    assert!(same == "same" && count > expected, "{cipher}, up {up}, not {expected}: {run:?}");
 }
 
 #[test]
