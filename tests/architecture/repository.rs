@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-/// Where `Cargo.lock` may get packages from.
+/// Where a `Cargo.lock` may get packages from.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Settings that send a package manager to another registry. In two halves, for this file is
@@ -38,7 +38,8 @@ fn violations_in(path: &str, text: &str, checkouts: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for (i, line) in text.lines().enumerate() {
         let source = line.strip_prefix("source = ").map(|source| source.trim_matches('"'));
-        let foreign = path == "Cargo.lock" && source.is_some_and(|source| source != REGISTRY);
+        let foreign =
+            path.ends_with("Cargo.lock") && source.is_some_and(|source| source != REGISTRY);
         let setting = SETTINGS.iter().any(|(a, b)| line.contains(&format!("{a}{b}")));
         if foreign || setting {
             found.push(format!("{path}:{}: names a package registry", i + 1));
