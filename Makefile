@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 LAB := tests/lab/lab
 
-.PHONY: help demo demo-down test check bench prove soak lab clean-lab
+.PHONY: help demo demo-down test check bench prove soak fuzz lab clean-lab
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -32,6 +32,9 @@ prove: lab ## bulk, key exchanges and stalled readers with the full figures; min
 
 soak: lab ## mixed clients for half an hour, SOAK_SECONDS=1800; nothing may grow
 	cargo bench --bench soak
+
+fuzz: ## fuzz each target for FUZZ_SECONDS=1800; FUZZ_TARGETS="a b" (docs/fuzzing.md)
+	@fuzz/run
 
 lab: ## bring up the test fleet (see tests/lab/README.md)
 	tests/lab/install
