@@ -138,7 +138,7 @@ fn an_owner_refuses_the_packet_that_waits() {
         pair.sides[SERVER].send(&[&[message::UNIMPLEMENTED, 0, 0, 0, 1]]).unwrap();
     }
     pair.settle().unwrap();
-    assert_eq!(pair.sides[CLIENT].refusals.len(), MAX_REFUSALS);
+    assert_eq!(pair.sides[CLIENT].refusals.len(), generic::MAX_REFUSALS);
 }
 
 #[test]
