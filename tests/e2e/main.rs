@@ -10,6 +10,7 @@
     clippy::unused_self,
     clippy::format_push_string,
     clippy::disallowed_methods,
+    clippy::print_stderr,
     missing_docs,
     unreachable_pub,
     reason = "tests"
