@@ -44,10 +44,10 @@ fn replace_sshd(guest: &Guest) -> TcpListener {
 /// byte that would steer her terminal, and nobody else notices.
 #[test]
 fn an_enemy_at_a_containers_address_takes_nobody_along() {
-    newcomer("eve");
+    newcomer("judas");
     let sentinel = Sentinel::start(&world().dir, "enemy", &config(&world().dir, 2213, ""));
-    let guest = Guest::new(&sentinel, "b1", "enemy", "eve");
-    assert_eq!(log_in(2213, "eve", "enemy", "hostname").stdout, "enemy-container\n");
+    let guest = Guest::new(&sentinel, "b1", "enemy", "judas");
+    assert_eq!(log_in(2213, "judas", "enemy", "hostname").stdout, "enemy-container\n");
     let host_key = stolen_key(&guest);
     let listener = replace_sshd(&guest);
     let accept = || Peer::accept(&listener);
@@ -62,7 +62,7 @@ fn an_enemy_at_a_containers_address_takes_nobody_along() {
             far.send(&goodbye);
             far.rx.skip_to_end();
         });
-        log_in(2213, "eve", "enemy", "true")
+        log_in(2213, "judas", "enemy", "true")
     });
     assert!(run.status == 255 && run.stderr.contains("bye "), "{run:?}");
     assert!(!run.stderr.contains(['\u{1b}', '\u{7}']), "{run:?}");
@@ -78,7 +78,7 @@ fn an_enemy_at_a_containers_address_takes_nobody_along() {
                 far.tx.finish();
                 far.rx.skip_to_end();
             });
-            log_in(2213, "eve", "enemy", "hostname")
+            log_in(2213, "judas", "enemy", "hostname")
         });
         assert_eq!((run.stdout.as_str(), run.status), ("enemy-container\n", 0), "{rude:?} {run:?}");
         assert_eq!(sentinel.way_of("enemy"), "exec");

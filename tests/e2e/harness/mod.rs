@@ -142,6 +142,7 @@ pub fn world() -> &'static World {
 /// Makes the key pair of `person` in `dir`, in files `PERSON` and `PERSON.pub`.
 pub fn make_key(dir: &Path, person: &str) {
     let file = dir.join(person);
+    assert!(!file.exists(), "{person} has a key: two tests use the same name");
     let status = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", &format!("{person}@laptop"), "-f"])
         .arg(&file)
