@@ -78,8 +78,10 @@ impl PublicKey {
     /// # Errors
     /// The line does not have that form, or the key is refused as by [`Self::from_blob`].
     pub fn from_line(line: &str) -> Result<Self, KeyError> {
-        let (kind, rest) = line.trim().split_once(BLANKS).ok_or(KeyError::Line)?;
-        let rest = rest.trim_start();
+        // Only what sshd passes over: a form feed, or a blank of Unicode, belongs to a word.
+        let line = line.trim_end_matches(['\r', '\n']).trim_matches(BLANKS);
+        let (kind, rest) = line.split_once(BLANKS).ok_or(KeyError::Line)?;
+        let rest = rest.trim_start_matches(BLANKS);
         let (data, comment) = rest.split_once(BLANKS).unwrap_or((rest, ""));
         if !ALGORITHMS.contains(&kind) {
             return Err(
@@ -219,6 +221,16 @@ mod tests {
         let line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAQJqRmYdWkC8NSTf4eDvyGUj0zaPbhj8gHZMpiUm\
             +3HXQBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
         assert_eq!(PublicKey::from_line(line), Err(KeyError::Blob));
+    }
+
+    #[test]
+    fn nothing_but_blanks_and_tabs_stands_between_words() {
+        for blank in ['\u{b}', '\u{c}', '\u{85}', '\u{a0}', '\u{2003}', '\n'] {
+            assert!(PublicKey::from_line(&format!("{blank}{LINE}")).is_err(), "{blank:?}");
+            let between = LINE.replacen(' ', &format!(" {blank}"), 1);
+            assert!(PublicKey::from_line(&between).is_err(), "{blank:?}");
+        }
+        assert!(PublicKey::from_line(&format!("{LINE}\r\n")).is_ok());
     }
 
     #[test]
