@@ -151,8 +151,8 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let door = Door::bind(&config.ssh.listen)?;
     let control = Control::bind(&config.control_socket).await?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let cache = config.state_dir.join("inventory.json");
-    let fleet = Fleet::start(&config.backends, Arc::clone(&keys.link), cache, &tasks, stop.clone());
+    let (link_key, state_dir) = (Arc::clone(&keys.link), &config.state_dir);
+    let fleet = Fleet::start(&config.backends, link_key, state_dir, &tasks, stop.clone());
     let (publish, config) = watch::channel(Arc::new(config));
     let path = path.to_owned();
     let running =
@@ -194,6 +194,7 @@ fn build(
     let jumps = reach.clone();
     let console = Console::new(Services {
         inventory: fleet.inventory(),
+        fleet: fleet.clone(),
         usage: meter(registry.clone(), runtimes.clone()),
         open_port: Arc::new(move |container, port| {
             let reach = jumps.clone();

@@ -48,9 +48,9 @@ impl World {
         let (inventory, listed) = watch::channel(Arc::new(inventory()));
         let link = Arc::new(keys::seeded(2));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let fleet =
-            Fleet::start(&[], link.clone(), "/nonexistent/inventory.json".into(), &tasks, stop);
+        let fleet = Fleet::start(&[], link.clone(), Path::new("/nonexistent"), &tasks, stop);
         let services = Services {
+            fleet: fleet.clone(),
             inventory: listed.clone(),
             usage: Arc::new(Usage::default),
             open_port: Arc::new(|_, _| async { Err("nothing is there".to_owned()) }.boxed()),

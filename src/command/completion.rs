@@ -42,7 +42,7 @@ pub(super) fn run(args: &CompletionArgs, mut grammar: clap::Command) -> Result<R
 
 #[cfg(test)]
 mod tests {
-    use crate::command::{execute_line, testing::*};
+    use crate::command::testing::*;
 
     #[test]
     fn every_shell_has_a_script_that_knows_the_commands() {

@@ -5,11 +5,18 @@ use std::{fmt, sync::Arc};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::failure::{Failure, Kind};
-use crate::model::{
-    container::Container,
-    inventory::Inventory,
-    principal::{Principal, Role},
+use super::{
+    failure::{Failure, Kind},
+    render::Format,
+};
+use crate::{
+    fleet::Fleet,
+    incus::Client,
+    model::{
+        container::Container,
+        inventory::{Inventory, Presence},
+        principal::{Principal, Role},
+    },
 };
 
 /// What the sentinel does and uses at one moment.
@@ -40,8 +47,12 @@ pub type Reload = Arc<dyn Fn() -> Result<Vec<&'static str>, String> + Send + Syn
 pub struct Context {
     /// Who asks.
     pub principal: Principal,
+    /// How the result will be shown.
+    pub format: Format,
     /// What runs where.
     pub inventory: watch::Receiver<Arc<Inventory>>,
+    /// The backends, and the work on containers.
+    pub fleet: Fleet,
     /// What the sentinel does and uses now.
     pub usage: Meter,
     /// Reads the configuration again.
@@ -82,6 +93,27 @@ impl Context {
             Failure::new(Kind::NotFound, format!("no container named \"{name}\""))
                 .hint("type `list` to see the containers")
         })
+    }
+
+    /// The Incus that a container is on, for an action on it: its backend is there.
+    ///
+    /// # Errors
+    /// The backend is away, or not heard of yet.
+    pub fn incus(&self, container: &Container) -> Result<Client, Failure> {
+        let name = &container.backend;
+        let unavailable = |message| {
+            Failure::new(Kind::Unavailable, message).hint("type `status` to see the backends")
+        };
+        match self.snapshot().backend(name).map(|b| &b.presence) {
+            Some(Presence::Up { .. }) => {}
+            Some(Presence::Away { reason, .. }) => {
+                return Err(unavailable(format!("backend {name} is away: {reason}")));
+            }
+            Some(Presence::Unknown) | None => {
+                return Err(unavailable(format!("backend {name} has not been heard of yet")));
+            }
+        }
+        self.fleet.incus(name).ok_or_else(|| unavailable(format!("backend {name} is gone")))
     }
 }
 

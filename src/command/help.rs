@@ -43,7 +43,7 @@ pub(super) fn of(
 
 #[cfg(test)]
 mod tests {
-    use crate::command::{execute_line, testing::*};
+    use crate::command::testing::*;
 
     #[test]
     fn help_names_every_command_and_explains_one() {

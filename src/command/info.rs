@@ -128,7 +128,7 @@ fn views(keys: &[AuthorizedKey]) -> Vec<KeyView> {
 
 #[cfg(test)]
 mod tests {
-    use crate::command::{execute_line, testing::*};
+    use crate::command::testing::*;
 
     #[test]
     fn everything_about_one_container_is_shown() {

@@ -119,7 +119,7 @@ impl StateArg {
 
 #[cfg(test)]
 mod tests {
-    use crate::command::{execute_line, testing::*};
+    use crate::command::testing::*;
 
     #[test]
     fn an_admin_sees_all_with_the_age_of_what_is_not_current() {

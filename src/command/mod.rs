@@ -6,34 +6,51 @@
 
 mod completion;
 pub mod context;
+mod delete;
+mod explain;
 pub mod failure;
 mod help;
 mod info;
 mod list;
+mod progress;
 pub mod reference;
 mod reload;
 pub mod render;
 pub mod report;
+mod state;
 mod status;
+pub mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;
 mod usage;
 mod version;
 mod view;
 mod whoami;
+mod work;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use self::{
-    completion::CompletionArgs, help::HelpArgs, info::InfoArgs, list::ListArgs, usage::format_of,
+    completion::CompletionArgs,
+    delete::DeleteArgs,
+    help::HelpArgs,
+    info::InfoArgs,
+    list::ListArgs,
+    state::{RestartArgs, StartArgs, StopArgs},
+    usage::format_of,
 };
 use self::{
     context::Context,
     failure::{Failure, Kind},
     render::{Format, Outcome},
     report::Report,
+    terminal::Terminal,
 };
-use crate::model::principal::{Principal, Role};
+use crate::model::{
+    key::PublicKey,
+    principal::{Principal, Role},
+    text::printable,
+};
 
 /// Columns that help text is wrapped to; the width of a caller's terminal is not known here.
 pub const HELP_WIDTH: usize = 100;
@@ -81,6 +98,14 @@ pub enum Command {
     List(ListArgs),
     /// Show everything about one container
     Info(InfoArgs),
+    /// Start a container
+    Start(StartArgs),
+    /// Stop a container
+    Stop(StopArgs),
+    /// Restart a container
+    Restart(RestartArgs),
+    /// Delete a container with everything in it
+    Delete(DeleteArgs),
     /// Show the sentinel, its backends and what is wrong
     Status,
     /// Read the configuration again
@@ -112,8 +137,53 @@ impl Command {
     pub fn needs(&self) -> Right {
         match self {
             Self::List(_) | Self::Info(_) => Right::See,
-            Self::Status | Self::Reload => Right::Administer,
+            Self::Start(_)
+            | Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Delete(_)
+            | Self::Status
+            | Self::Reload => Right::Administer,
             Self::Whoami | Self::Version | Self::Help(_) | Self::Completion(_) => Right::Enter,
+        }
+    }
+
+    /// What the ledger says of the command when it is run: nothing of one that changes nothing.
+    /// Never a secret, and never text as it was typed.
+    #[must_use]
+    pub fn record(&self) -> Option<String> {
+        match self {
+            Self::Start(args) => Some(format!("start {}", args.name)),
+            Self::Stop(args) => Some(format!("stop {}", args.name)),
+            Self::Restart(args) => Some(format!("restart {}", args.name)),
+            Self::Delete(args) => Some(format!("delete {}", args.name)),
+            Self::Reload => Some("reload".to_owned()),
+            Self::List(_)
+            | Self::Info(_)
+            | Self::Status
+            | Self::Whoami
+            | Self::Version
+            | Self::Help(_)
+            | Self::Completion(_) => None,
+        }
+    }
+
+    /// Whether the command reads standard input.
+    #[must_use]
+    pub fn reads_input(&self, terminal: &Terminal) -> bool {
+        match self {
+            // The question whether it is meant.
+            Self::Delete(args) => !args.force && terminal.pty().is_some(),
+            Self::List(_)
+            | Self::Info(_)
+            | Self::Start(_)
+            | Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Status
+            | Self::Reload
+            | Self::Whoami
+            | Self::Version
+            | Self::Help(_)
+            | Self::Completion(_) => false,
         }
     }
 
@@ -121,10 +191,14 @@ impl Command {
     ///
     /// # Errors
     /// Whatever kept it from being done.
-    pub fn run(&self, context: &Context) -> Result<Report, Failure> {
+    pub async fn run(&self, context: &Context, terminal: &mut Terminal) -> Result<Report, Failure> {
         match self {
             Self::List(args) => list::run(args, context),
             Self::Info(args) => info::run(args, context),
+            Self::Start(args) => state::start(args, context, terminal).await,
+            Self::Stop(args) => state::stop(args, context, terminal).await,
+            Self::Restart(args) => state::restart(args, context, terminal).await,
+            Self::Delete(args) => delete::run(args, context, terminal).await,
             Self::Status => status::run(context),
             Self::Reload => reload::run(context),
             Self::Whoami => whoami::run(context),
@@ -148,27 +222,54 @@ impl OutputArgs {
 }
 
 /// Runs one exec line, split as a POSIX shell splits words; no shell ever sees it.
-#[must_use]
-pub fn execute_line(line: &[u8], context: &Context) -> Outcome {
+pub async fn execute_line(line: &[u8], context: &Context, terminal: &mut Terminal) -> Outcome {
     let words = std::str::from_utf8(line).ok().and_then(shlex::split);
     let Some(words) = words else {
         let failure = Failure::new(Kind::Usage, "unbalanced quotes, or text that is not UTF-8")
             .hint("quote as for a shell; type `help` to see the commands");
         return render::failure(&failure, Format::Plain);
     };
-    execute(&words, context)
+    execute(&words, context, terminal).await
 }
 
 /// Runs a command given as words.
-#[must_use]
-pub fn execute(words: &[String], context: &Context) -> Outcome {
-    match Grammar::try_parse_from(words) {
-        Ok(Grammar { output, command }) => {
-            let permitted = authorize(&context.principal, command.needs());
-            render::outcome(&permitted.and_then(|()| command.run(context)), output.format())
+pub async fn execute(words: &[String], context: &Context, terminal: &mut Terminal) -> Outcome {
+    let (command, format) = match Grammar::try_parse_from(words) {
+        Ok(Grammar { output, command }) => (command, output.format()),
+        Err(error) => {
+            return render::outcome(&usage::explain(&error, CONSOLE), format_of(words));
         }
-        Err(error) => render::outcome(&usage::explain(&error, CONSOLE), format_of(words)),
+    };
+    if !command.reads_input(terminal) {
+        terminal.close_input();
     }
+    let context = Context { format, ..context.clone() };
+    let result = match authorize(&context.principal, command.needs()) {
+        Ok(()) => command.run(&context, terminal).await,
+        Err(refused) => Err(refused),
+    };
+    match command.record() {
+        Some(record) => audit(&context.principal, &record, result.as_ref().err()),
+        // What was done is told all the same; what was only asked for is not wanted any more.
+        None if terminal.interrupted().is_cancelled() => {
+            return render::failure(&terminal::stopped(), format);
+        }
+        None => {}
+    }
+    render::outcome(&result, format)
+}
+
+/// The one record of a command that changes something, or was not permitted to.
+fn audit(principal: &Principal, command: &str, failure: Option<&Failure>) {
+    tracing::info!(
+        person = printable(&principal.name, 64),
+        key = principal.key.as_ref().map(PublicKey::fingerprint),
+        certificate = principal.certificate,
+        command,
+        status = failure.map_or(0, |f| f.kind.status()),
+        failure = failure.map(|f| printable(&f.message, 200)),
+        "command"
+    );
 }
 
 /// The text that greets somebody who typed no command.
@@ -208,7 +309,10 @@ fn authorize(principal: &Principal, right: Right) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{testing::*, *};
+    use super::{
+        testing::{admin, context, execute, execute_line, member},
+        *,
+    };
 
     #[test]
     fn grammar_is_sound() {
@@ -220,6 +324,10 @@ mod tests {
         let table = [
             ("list", Right::See),
             ("info alice", Right::See),
+            ("start alice", Right::Administer),
+            ("stop alice", Right::Administer),
+            ("restart alice", Right::Administer),
+            ("delete alice", Right::Administer),
             ("status", Right::Administer),
             ("reload", Right::Administer),
             ("whoami", Right::Enter),
@@ -241,12 +349,12 @@ mod tests {
 
     #[test]
     fn unknown_words_are_usage_with_a_suggestion() {
-        let outcome = execute_line(b"lst", &context(admin()));
+        let outcome = execute_line(b"whoam", &context(admin()));
         assert_eq!(outcome.status, 2);
         assert_eq!(outcome.stdout, "");
         assert_eq!(
             outcome.stderr,
-            "error: unrecognized subcommand 'lst'\nhint: a similar subcommand exists: 'list'\n"
+            "error: unrecognized subcommand 'whoam'\nhint: a similar subcommand exists: 'whoami'\n"
         );
         for line in
             ["list --stat running", "list --state up", "info", "", "info a b", "--json -q list"]

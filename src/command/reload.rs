@@ -31,7 +31,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
 mod tests {
     use std::sync::Arc;
 
-    use crate::command::{execute_line, testing::*};
+    use crate::command::testing::*;
 
     #[test]
     fn a_mistake_is_told_and_a_restart_is_named() {

@@ -144,7 +144,7 @@ impl BackendView {
 
 #[cfg(test)]
 mod tests {
-    use crate::command::{execute_line, testing::*};
+    use crate::command::testing::*;
 
     #[test]
     fn status_shows_backends_and_problems() {

@@ -2,10 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::context::{Context, Usage};
+use super::{
+    context::{Context, Usage},
+    render::{Format, Outcome},
+    terminal::Terminal,
+};
+use crate::fleet::Fleet;
 use crate::model::{
     authorized_keys::{AuthorizedKey, KeyOptions},
     container::{Collaborator, Container, Status},
@@ -113,9 +119,12 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 }
 
 pub(crate) fn context(principal: Principal) -> Context {
+    let inventory = watch::channel(Arc::new(fleet())).1;
     Context {
         principal,
-        inventory: watch::channel(Arc::new(fleet())).1,
+        format: Format::Plain,
+        fleet: Fleet::fixed(inventory.clone()),
+        inventory,
         usage: Arc::new(|| Usage {
             sessions: 7,
             connections: 9,
@@ -129,4 +138,16 @@ pub(crate) fn context(principal: Principal) -> Context {
         reload: Arc::new(|| Ok(Vec::new())),
         version: "0.0.0-test",
     }
+}
+
+/// Runs an exec line that waits for nothing.
+pub(crate) fn execute_line(line: &[u8], context: &Context) -> Outcome {
+    let mut terminal = Terminal::unattended();
+    super::execute_line(line, context, &mut terminal).now_or_never().expect("it does not wait")
+}
+
+/// Runs words that wait for nothing.
+pub(crate) fn execute(words: &[String], context: &Context) -> Outcome {
+    let mut terminal = Terminal::unattended();
+    super::execute(words, context, &mut terminal).now_or_never().expect("it does not wait")
 }

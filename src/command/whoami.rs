@@ -48,7 +48,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use crate::command::{execute_line, testing::*};
+    use crate::command::testing::*;
 
     #[test]
     fn a_member_sees_her_key_and_her_containers() {

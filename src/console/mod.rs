@@ -34,6 +34,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{handler::Visitor, leash::Leash};
 use crate::{
     command::context::{Meter, Reload},
+    fleet::Fleet,
     link::Stream,
     model::{
         container::Container, inventory::Inventory, key::PublicKey, name::ContainerName,
@@ -50,6 +51,8 @@ pub type OpenPort =
 pub struct Services {
     /// What runs where.
     pub inventory: watch::Receiver<Arc<Inventory>>,
+    /// The backends, and the work on containers.
+    pub fleet: Fleet,
     /// What the sentinel does and uses, for `status`.
     pub usage: Meter,
     /// The way to a container's ports, for jumps.

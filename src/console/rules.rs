@@ -7,6 +7,7 @@ use tokio::{io::duplex, sync::watch, task::JoinSet, time::timeout};
 use super::{Console, Services, Visit};
 use crate::{
     command::testing::{admin, at, fleet},
+    fleet::Fleet,
     link::{
         connection::Connection,
         login::{Login, log_in},
@@ -30,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn enter() -> (Connection, JoinSet<()>) {
     let services = Services {
         inventory: watch::channel(Arc::new(fleet())).1,
+        fleet: Fleet::fixed(watch::channel(Arc::new(fleet())).1),
         usage: Arc::new(crate::command::context::Usage::default),
         open_port: Arc::new(|_, _| Box::pin(async { Err("closed".to_owned()) })),
         started: at(0),

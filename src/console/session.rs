@@ -9,6 +9,8 @@ use std::sync::{
 };
 
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, server::Msg};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::{Services, Visit};
 use crate::{
@@ -17,6 +19,7 @@ use crate::{
         context::Context,
         failure::{Failure, Kind},
         render::{Format, Outcome, failure},
+        terminal::{Feed, Piece, Pty, Size, Terminal},
     },
     model::{name::ContainerName, principal::Principal, text::printable},
 };
@@ -24,11 +27,11 @@ use crate::{
 /// RFC 4254, section 5.2: `SSH_EXTENDED_DATA_STDERR`.
 const STDERR: u32 = 1;
 
-/// What Ctrl-C sends when a terminal is in raw mode, as it is while a PTY was requested.
-const ETX: u8 = 3;
-
 /// Longest apology shown, in characters.
 const MAX_SENTENCE: usize = 1024;
+
+/// Longest value of `TERM`, in bytes.
+const MAX_TERM: usize = 64;
 
 /// What `handler` and the task of one session share.
 #[derive(Debug, Default)]
@@ -58,14 +61,30 @@ enum Request {
 pub(super) async fn run(channel: Channel<Msg>, services: Arc<Services>, visit: Arc<Visit>) {
     let (mut read, write) = channel.split();
     let Some((request, pty)) = first_request(&mut read, &visit).await else { return };
+    let (resize, pty) = match pty {
+        Some((term, size)) => {
+            let (resize, size) = watch::channel(size);
+            (Some(resize), Some(Pty { term, size }))
+        }
+        None => (None, None),
+    };
+    let has_pty = pty.is_some();
+    let (mut terminal, feed) = Terminal::pair(pty);
+    let (output, intake) = Intake::new(feed, resize);
+    let working = intake.working.clone();
+    let work = async {
+        let outcome = answer(&request, &mut terminal, &services, &visit).await;
+        drop((terminal, working.drop_guard()));
+        outcome
+    };
     let run = async {
-        let outcome = answer(&request, pty, &services, &visit);
-        deliver(&write, outcome, pty).await
+        let (outcome, ()) = tokio::join!(work, pass_on(output, &write));
+        deliver(&write, outcome, has_pty).await
     };
     let status = tokio::select! {
         status = run => status,
-        end = interruption(&mut read, pty) => match end {
-            Interruption::Signal => Some(Kind::Interrupted.status().into()),
+        end = intake.read(&mut read) => match end {
+            Interruption::Insisted => Some(Kind::Interrupted.status().into()),
             Interruption::Gone => return,
         },
     };
@@ -82,9 +101,12 @@ pub(super) fn has_subsystems(visit: &Visit) -> bool {
     }
 }
 
-/// The request that a session runs and whether it has a PTY; `None`: the channel was closed.
-async fn first_request(read: &mut ChannelReadHalf, visit: &Visit) -> Option<(Request, bool)> {
-    let mut pty = false;
+/// The request that a session runs and its PTY, if any; `None`: the channel was closed.
+async fn first_request(
+    read: &mut ChannelReadHalf,
+    visit: &Visit,
+) -> Option<(Request, Option<(String, Size)>)> {
+    let mut pty = None;
     loop {
         let request = match read.wait().await {
             None | Some(ChannelMsg::Close) => return None,
@@ -93,8 +115,8 @@ async fn first_request(read: &mut ChannelReadHalf, visit: &Visit) -> Option<(Req
             Some(ChannelMsg::RequestSubsystem { .. }) if has_subsystems(visit) => {
                 Request::Subsystem
             }
-            Some(ChannelMsg::RequestPty { .. }) => {
-                pty = true;
+            Some(ChannelMsg::RequestPty { term, col_width, row_height, .. }) => {
+                pty = Some((printable(&term, MAX_TERM), size(col_width, row_height)));
                 continue;
             }
             Some(_) => continue,
@@ -103,12 +125,17 @@ async fn first_request(read: &mut ChannelReadHalf, visit: &Visit) -> Option<(Req
     }
 }
 
-fn answer(request: &Request, pty: bool, services: &Services, visit: &Visit) -> Outcome {
+async fn answer(
+    request: &Request,
+    terminal: &mut Terminal,
+    services: &Services,
+    visit: &Visit,
+) -> Outcome {
     match (visit, request) {
         (Visit::Console(principal), Request::Exec(line)) => {
-            command::execute_line(line, &context(services, principal))
+            command::execute_line(line, &context(services, principal), terminal).await
         }
-        (Visit::Console(_), Request::Shell) if pty => command::short_help(),
+        (Visit::Console(_), Request::Shell) if terminal.pty().is_some() => command::short_help(),
         (Visit::Console(_), Request::Shell | Request::Subsystem) => {
             let help = command::short_help();
             Outcome { stdout: String::new(), stderr: help.stdout, status: Kind::Usage.status() }
@@ -131,12 +158,27 @@ fn answer(request: &Request, pty: bool, services: &Services, visit: &Visit) -> O
 fn context(services: &Services, principal: &Principal) -> Context {
     Context {
         principal: principal.clone(),
+        format: Format::Plain,
         inventory: services.inventory.clone(),
+        fleet: services.fleet.clone(),
         usage: Arc::clone(&services.usage),
         started: services.started,
         now: crate::clock::timestamp(),
         reload: Arc::clone(&services.reload),
         version: services.version,
+    }
+}
+
+/// What the command writes while it works goes to the client, as fast as it takes it.
+async fn pass_on(mut output: mpsc::Receiver<Piece>, write: &ChannelWriteHalf<Msg>) {
+    while let Some(piece) = output.recv().await {
+        let written = match piece {
+            Piece::Stdout(bytes) => write.data_bytes(bytes).await,
+            Piece::Stderr(bytes) => write.extended_data_bytes(STDERR, bytes).await,
+        };
+        if written.is_err() {
+            return;
+        }
     }
 }
 
@@ -157,22 +199,70 @@ async fn close(write: &ChannelWriteHalf<Msg>, status: u32) {
 }
 
 enum Interruption {
-    Signal,
+    /// Interrupted for the second time, or while the result was on its way: nothing is waited for.
+    Insisted,
     Gone,
 }
 
-/// Reads and drops what the client sends, until that ends the session.
-async fn interruption(read: &mut ChannelReadHalf, pty: bool) -> Interruption {
-    loop {
-        match read.wait().await {
-            None | Some(ChannelMsg::Close) => return Interruption::Gone,
-            Some(ChannelMsg::Signal { signal: Sig::INT | Sig::TERM | Sig::HUP }) => {
-                return Interruption::Signal;
+/// What the client sends, on its way to the command.
+struct Intake {
+    feed: Feed,
+    resize: Option<watch::Sender<Size>>,
+    /// Cancelled when the command is done.
+    working: CancellationToken,
+}
+
+impl Intake {
+    /// The command's output apart, as it goes the other way.
+    fn new(mut feed: Feed, resize: Option<watch::Sender<Size>>) -> (mpsc::Receiver<Piece>, Self) {
+        let (_, none) = mpsc::channel(1);
+        let output = std::mem::replace(&mut feed.output, none);
+        (output, Self { feed, resize, working: CancellationToken::new() })
+    }
+
+    /// Reads until that ends the session.
+    async fn read(mut self, read: &mut ChannelReadHalf) -> Interruption {
+        loop {
+            match read.wait().await {
+                None | Some(ChannelMsg::Close) => return Interruption::Gone,
+                Some(ChannelMsg::Signal { signal: Sig::INT | Sig::TERM | Sig::HUP }) => {
+                    if self.interrupt() {
+                        return Interruption::Insisted;
+                    }
+                }
+                Some(ChannelMsg::Data { data }) => {
+                    if self.resize.is_some() && self.feed.interrupts(&data) {
+                        if self.interrupt() {
+                            return Interruption::Insisted;
+                        }
+                    } else {
+                        // Failing means that the command reads nothing, or no more.
+                        let _ = self.feed.input.send(data).await;
+                    }
+                }
+                Some(ChannelMsg::Eof) => {
+                    let (closed, _) = mpsc::channel(1);
+                    self.feed.input = closed;
+                }
+                Some(ChannelMsg::WindowChange { col_width, row_height, .. }) => {
+                    if let Some(resize) = &self.resize {
+                        resize.send_replace(size(col_width, row_height));
+                    }
+                }
+                Some(_) => {}
             }
-            Some(ChannelMsg::Data { data }) if pty && data.contains(&ETX) => {
-                return Interruption::Signal;
-            }
-            Some(_) => {}
         }
     }
+
+    /// Asks the command to stop; true if it was asked before, or is done.
+    fn interrupt(&self) -> bool {
+        let before = self.feed.interrupted.is_cancelled() || self.working.is_cancelled();
+        self.feed.interrupted.cancel();
+        before
+    }
+}
+
+fn size(columns: u32, rows: u32) -> Size {
+    let cells = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
+    Size { columns: cells(columns), rows: cells(rows) }
 }

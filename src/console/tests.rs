@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     command::{context::Usage, testing::*},
+    fleet::Fleet,
     model::inventory::{Inventory, Presence},
 };
 
@@ -78,8 +79,10 @@ struct Answer {
 }
 
 fn services(inventory: Inventory, open_port: OpenPort) -> Services {
+    let inventory = watch::channel(Arc::new(inventory)).1;
     Services {
-        inventory: watch::channel(Arc::new(inventory)).1,
+        fleet: Fleet::fixed(inventory.clone()),
+        inventory,
         usage: Arc::new(Usage::default),
         open_port,
         started: at(0),

@@ -3,7 +3,9 @@
 //! never changes anything on a backend and never decides who may do what.
 
 mod driver;
+pub mod guest;
 mod home;
+pub mod job;
 mod listing;
 mod merge;
 mod pending;
@@ -12,7 +14,7 @@ mod writer;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -27,6 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     driver::{Driver, Request},
     home::HomeKeys,
+    job::Jobs,
     merge::{Driven, Merge},
     writer::Report,
 };
@@ -40,7 +43,7 @@ use crate::{
         inventory::{Inventory, Presence},
         name::{Account, BackendName},
     },
-    store::inventory::Cached,
+    store::{inventory::Cached, joblog::JobLog},
 };
 
 /// Reports that wait for the writer.
@@ -61,6 +64,7 @@ struct Shared {
     reports: mpsc::Sender<Report>,
     backends: Mutex<Backends>,
     home: HomeKeys,
+    jobs: Jobs,
     identity: Arc<PrivateKey>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -82,15 +86,16 @@ struct Running {
 
 impl Fleet {
     /// Starts a driver for each of `backends`, which log in with `identity`, on `tasks` and until
-    /// `stop`. What `cache` holds is known at once. Call it inside a runtime.
+    /// `stop`. What `state_dir` remembers is known at once. Call it inside a runtime.
     #[must_use]
     pub fn start(
         backends: &[Arc<config::Backend>],
         identity: Arc<PrivateKey>,
-        cache: PathBuf,
+        state_dir: &Path,
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Self {
+        let cache = state_dir.join("inventory.json");
         let cached = Cached::load(&cache);
         let numbered = (1..).zip(backends);
         let driven: Vec<_> = numbered
@@ -107,7 +112,9 @@ impl Fleet {
         let backends = Mutex::new(Backends { driven: order, running, generations });
         let tasks = tasks.clone();
         let home = HomeKeys::default();
-        let shared = Shared { inventory, reports, backends, home, identity, tasks, stop };
+        let log = JobLog::new(state_dir.join("logs"));
+        let jobs = Jobs::new(log, tasks.clone(), stop.clone());
+        let shared = Shared { inventory, reports, backends, home, jobs, identity, tasks, stop };
         for driven in driven {
             let running = shared.spawn(driven.clone());
             shared.backends().running.insert(driven.config.name.clone(), running);
@@ -147,6 +154,32 @@ impl Fleet {
     #[must_use]
     pub fn inventory(&self) -> watch::Receiver<Arc<Inventory>> {
         self.shared.inventory.clone()
+    }
+
+    /// The work on containers that is under way.
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.shared.jobs
+    }
+
+    /// A fleet that nobody drives, for tests of what reads it.
+    #[cfg(test)]
+    pub(crate) fn fixed(inventory: watch::Receiver<Arc<Inventory>>) -> Self {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let log = JobLog::new(std::env::temp_dir().join("containarium-no-such-logs"));
+        let pair = ssh_key::private::Ed25519Keypair::from_seed(&[7; 32]);
+        let driven = watch::channel(Vec::new()).0;
+        let shared = Shared {
+            inventory,
+            reports: mpsc::channel(REPORTS).0,
+            backends: Mutex::new(Backends { driven, running: BTreeMap::new(), generations: 0 }),
+            home: HomeKeys::default(),
+            jobs: Jobs::new(log, tasks.clone(), stop.clone()),
+            identity: Arc::new(PrivateKey::from(pair)),
+            tasks,
+            stop,
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// A client of a backend's Incus, over its control connection: for calls, not for users'

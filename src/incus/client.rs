@@ -16,7 +16,7 @@ use super::{
 use crate::link::{Dial, Stream};
 
 /// Largest answer, in bytes: some thousand instances.
-const MAX_BODY: usize = 8 * 1024 * 1024;
+pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
 /// For a call that only reads.
 pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(5);
 /// For a call that makes an operation, or lists everything (5 ms for each running instance).
@@ -28,7 +28,7 @@ const RUNNING: u16 = 103;
 /// A client of one Incus. Clones share nothing but the way there.
 #[derive(Clone)]
 pub struct Client {
-    dial: Arc<dyn Dial>,
+    pub(super) dial: Arc<dyn Dial>,
     bulk: Arc<dyn Dial>,
 }
 
@@ -166,9 +166,29 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, IncusError> {
+        self.call_if(method, path, body, None).await
+    }
+
+    /// The same; refused with 412 if what is at `path` has another `ETag` by now.
+    pub(super) async fn call_if(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        etag: Option<&str>,
+    ) -> Result<Answer, IncusError> {
         let body = body.map(serde_json::to_vec).transpose().map_err(|e| decode(path, &e))?;
-        let body = body.map(Bytes::from);
-        let answer = self.send(method, path, body, MAX_BODY, LONG_DEADLINE).await?;
+        let (body, headers) = (body.map(Bytes::from), etag.map(|tag| ("If-Match", tag.to_owned())));
+        let headers = headers.into_iter().collect();
+        let call = Call {
+            method,
+            path: path.to_owned(),
+            body,
+            headers,
+            limit: MAX_BODY,
+            deadline: LONG_DEADLINE,
+        };
+        let answer = call.send(&self.dial).await?;
         if answer.status.is_success() { Ok(answer) } else { Err(failed(path, &answer)) }
     }
 
@@ -188,7 +208,8 @@ impl Client {
         limit: usize,
         deadline: Duration,
     ) -> Result<Answer, IncusError> {
-        let call = Call { method, path: path.to_owned(), body, limit, deadline };
+        let headers = Vec::new();
+        let call = Call { method, path: path.to_owned(), body, headers, limit, deadline };
         call.send(&self.dial).await
     }
 }

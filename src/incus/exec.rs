@@ -39,13 +39,7 @@ pub(super) async fn run(
     });
     let path = format!("/1.0/instances/{}/exec", escape(instance));
     let operation = client.start(Method::POST, &path, &body).await?;
-    // The command starts when 0, 1 and 2 are there; a short one could be over before `control`.
-    let control = attach(dial, &operation, "control").await?;
-    let (stdin, stdout, stderr) = tokio::try_join!(
-        attach(bulk, &operation, "0"),
-        attach(bulk, &operation, "1"),
-        attach(dial, &operation, "2"),
-    )?;
+    let Streams { control, stdin, stdout, stderr } = attach_all((dial, bulk), &operation).await?;
     // One pipe a direction: when one ends, whoever uses it learns that and the other goes on.
     let (input, to_send) = tokio::io::duplex(BUFFER);
     let (output, received) = tokio::io::duplex(BUFFER);
@@ -55,6 +49,30 @@ pub(super) async fn run(
     pumps.spawn(pump::errors(stderr, instance.to_owned()));
     pumps.spawn(pump::idle(control));
     Ok(Box::new(Exec { input, output, _pumps: pumps }))
+}
+
+/// The websockets of one command.
+pub(super) struct Streams {
+    /// To be kept while the command runs.
+    pub(super) control: websocket::Socket,
+    pub(super) stdin: websocket::Socket,
+    pub(super) stdout: websocket::Socket,
+    pub(super) stderr: websocket::Socket,
+}
+
+/// Attaches to a command that was just started.
+pub(super) async fn attach_all(
+    (dial, bulk): (&Arc<dyn Dial>, &Arc<dyn Dial>),
+    operation: &Operation,
+) -> Result<Streams, IncusError> {
+    // The command starts when 0, 1 and 2 are there; a short one could be over before `control`.
+    let control = attach(dial, operation, "control").await?;
+    let (stdin, stdout, stderr) = tokio::try_join!(
+        attach(bulk, operation, "0"),
+        attach(bulk, operation, "1"),
+        attach(dial, operation, "2"),
+    )?;
+    Ok(Streams { control, stdin, stdout, stderr })
 }
 
 async fn attach(

@@ -19,6 +19,8 @@ pub(super) struct Call {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) body: Option<Bytes>,
+    /// Headers beyond those of every request.
+    pub(super) headers: Vec<(&'static str, String)>,
     /// Largest answer, in bytes.
     pub(super) limit: usize,
     /// From dialling to the last byte.
@@ -68,12 +70,14 @@ impl Call {
 
     fn request(&self) -> Result<Request<Full<Bytes>>, IncusError> {
         let body = self.body.clone().unwrap_or_default();
-        Request::builder()
+        let request = Request::builder()
             .method(&self.method)
             .uri(&self.path)
             .header(header::HOST, "incus")
             .header(header::CONNECTION, "close")
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, "application/json");
+        let more = self.headers.iter();
+        more.fold(request, |request, (name, value)| request.header(*name, value))
             .body(Full::new(body))
             .map_err(|e| IncusError::Decode { request: self.name(), reason: e.to_string() })
     }

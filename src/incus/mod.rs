@@ -5,6 +5,7 @@
 //! link one costs as little as a round trip. Answers are bounded in size and time.
 
 pub mod api;
+pub mod change;
 pub mod client;
 pub mod events;
 pub mod exec;
@@ -12,6 +13,7 @@ pub mod files;
 mod http;
 pub mod operation;
 mod pump;
+pub mod script;
 #[cfg(test)]
 mod tests;
 mod websocket;
@@ -89,6 +91,26 @@ impl IncusError {
     #[must_use]
     pub fn is_already_so(&self) -> bool {
         self.says("already running") || self.says("already stopped")
+    }
+
+    /// Something of that name is there already.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+            || self.says("already in use")
+            || self.says("UNIQUE constraint failed: instances.")
+    }
+
+    /// Another operation on the same instance is under way.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.says("is busy running a")
+    }
+
+    /// A disk is full, that of the host or the share of a container.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.says("quota exceeded") || self.says("no space left on device")
     }
 
     fn code(&self) -> Option<u16> {

@@ -3,6 +3,7 @@
 
 pub mod atomic;
 pub mod inventory;
+pub mod joblog;
 pub mod keys;
 
 use std::{io, path::PathBuf};

@@ -205,8 +205,7 @@ impl Running {
     ) -> Self {
         let backends: Vec<_> = backends.iter().cloned().map(Arc::new).collect();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let cache = folder.path().join("inventory.json");
-        let fleet = Fleet::start(&backends, lab.key(), cache, &tasks, stop.clone());
+        let fleet = Fleet::start(&backends, lab.key(), folder.path(), &tasks, stop.clone());
         Self { fleet, folder, tasks, stop }
     }
 

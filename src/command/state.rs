@@ -1,0 +1,167 @@
+//! `start`, `stop` and `restart NAME`.
+
+use std::{sync::Arc, time::Duration};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    context::Context,
+    explain,
+    failure::Failure,
+    report::{Part, Report},
+    terminal::Terminal,
+    work,
+};
+use crate::{
+    fleet::job::Job,
+    incus::{
+        Client,
+        change::{Action, Patch},
+    },
+    model::{
+        container::{Container, LABEL_PREFIX, Status},
+        name::ContainerName,
+    },
+};
+
+/// How long a container may take to start, and to stop when it is asked to.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Arguments of `start`.
+#[derive(Debug, Clone, Args)]
+pub struct StartArgs {
+    /// The container's name
+    pub name: ContainerName,
+}
+
+/// Arguments of `stop`.
+#[derive(Debug, Clone, Args)]
+pub struct StopArgs {
+    /// The container's name
+    pub name: ContainerName,
+    /// At once, without asking what runs inside
+    #[arg(long)]
+    pub force: bool,
+    /// A login does not start it again; only `start` does
+    #[arg(long)]
+    pub hold: bool,
+}
+
+/// Arguments of `restart`.
+#[derive(Debug, Clone, Args)]
+pub struct RestartArgs {
+    /// The container's name
+    pub name: ContainerName,
+    /// At once, without asking what runs inside
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Serialize)]
+struct Changed {
+    name: String,
+    state: &'static str,
+    hold: bool,
+}
+
+pub(super) async fn start(
+    args: &StartArgs,
+    context: &Context,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
+    let container = context.find(&context.snapshot(), args.name.as_str())?;
+    let change = Change { what: "start", hold: false };
+    let action = if container.status == Status::Frozen { Action::Unfreeze } else { Action::Start };
+    apply(&container, change, action, context, terminal).await?;
+    report(&args.name, "running", false)
+}
+
+pub(super) async fn stop(
+    args: &StopArgs,
+    context: &Context,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
+    let container = context.find(&context.snapshot(), args.name.as_str())?;
+    let change = Change { what: "stop", hold: args.hold };
+    apply(&container, change, Action::Stop { force: args.force }, context, terminal).await?;
+    report(&args.name, "stopped", args.hold)
+}
+
+pub(super) async fn restart(
+    args: &RestartArgs,
+    context: &Context,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
+    let container = context.find(&context.snapshot(), args.name.as_str())?;
+    let change = Change { what: "restart", hold: false };
+    let action = match container.status {
+        Status::Stopped => Action::Start,
+        Status::Running | Status::Frozen | Status::Error | Status::Changing => {
+            Action::Restart { force: args.force || container.status == Status::Frozen }
+        }
+    };
+    apply(&container, change, action, context, terminal).await?;
+    report(&args.name, "running", false)
+}
+
+/// A change of state, and whether the container is held stopped afterwards.
+#[derive(Clone, Copy)]
+struct Change {
+    what: &'static str,
+    hold: bool,
+}
+
+async fn apply(
+    container: &Arc<Container>,
+    change: Change,
+    action: Action,
+    context: &Context,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    let client = context.incus(container)?;
+    let name = container.name.clone();
+    let task = {
+        let (container, fleet) = (Arc::clone(container), context.fleet.clone());
+        move |job: Arc<Job>| async move {
+            job.plan(1);
+            job.step(&format!("{} {}", change.what, container.name));
+            let done = set_state(&client, &container, change, action).await;
+            // The inventory is to be right when the prompt is back.
+            fleet.refresh(&container).await;
+            done
+        }
+    };
+    work::run((&name, change.what), context, terminal, task).await
+}
+
+/// The label first where it holds, so that no login starts the container in between; last where it
+/// lets go.
+async fn set_state(
+    client: &Client,
+    container: &Container,
+    change: Change,
+    action: Action,
+) -> Result<(), Failure> {
+    let instance = container.name.instance();
+    let what = format!("{} {}", change.what, container.name);
+    let failed = |e| explain::incus(&what, &container.backend, &e);
+    let label = if change.hold { "true" } else { "" };
+    let mut patch = Patch::default();
+    patch.config.insert(format!("{LABEL_PREFIX}hold"), label.to_owned());
+    if change.hold != container.hold && change.hold {
+        client.patch(&instance, &patch).await.map_err(failed)?;
+    }
+    client.change_state(&instance, action, PATIENCE).await.map_err(failed)?;
+    if change.hold != container.hold && !change.hold {
+        client.patch(&instance, &patch).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn report(name: &ContainerName, state: &'static str, hold: bool) -> Result<Report, Failure> {
+    let stays = if hold { ", and stays so until `start`" } else { "" };
+    let text = format!("{name} is {state}{stays}");
+    let changed = Changed { name: name.to_string(), state, hold };
+    Ok(Report::of(changed)?.names(vec![name.to_string()]).part(Part::Text(text)))
+}
