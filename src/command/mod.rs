@@ -11,6 +11,7 @@ mod explain;
 pub mod failure;
 mod help;
 mod info;
+mod key_arg;
 mod list;
 mod progress;
 pub mod reference;

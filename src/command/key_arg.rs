@@ -1,0 +1,123 @@
+//! Public keys as arguments: `--ssh-key KEY`, or `-` for standard input.
+
+use super::{
+    failure::{Failure, Kind},
+    terminal::Terminal,
+};
+use crate::model::authorized_keys::{self, AuthorizedKey};
+
+/// What standard input may hold, in bytes: one line.
+const MAX_INPUT: usize = authorized_keys::MAX_LINE;
+
+/// What tells a private key of any kind, whatever is wrong with it otherwise.
+const PRIVATE: [&str; 2] = ["PRIVATE KEY", "PuTTY-User-Key-File"];
+
+/// The keys that arguments name, each once. Never in an error: what was given may be a secret.
+///
+/// # Errors
+/// One is no public key line, or there is more than one line.
+pub(super) async fn read(
+    arguments: &[String],
+    terminal: &mut Terminal,
+) -> Result<Vec<AuthorizedKey>, Failure> {
+    let mut keys: Vec<AuthorizedKey> = Vec::with_capacity(arguments.len());
+    let mut read_input = false;
+    for argument in arguments {
+        let key = if argument == "-" {
+            if std::mem::replace(&mut read_input, true) {
+                return Err(refused("standard input can be read only once"));
+            }
+            if terminal.pty().is_some() {
+                terminal.say("paste the public key, then press Enter:\n").await;
+            }
+            let input = match terminal.pty() {
+                Some(_) => terminal.line().await?.unwrap_or_default(),
+                None => terminal.read_all(MAX_INPUT).await?,
+            };
+            let text = String::from_utf8(input).map_err(|_| refused("that is no text"))?;
+            parse(&text)?
+        } else {
+            parse(argument)?
+        };
+        if keys.iter().all(|k| k.key != key.key) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
+/// Whether any argument stands for standard input.
+pub(super) fn read_input(arguments: &[String]) -> bool {
+    arguments.iter().any(|argument| argument == "-")
+}
+
+/// One line of `authorized_keys`.
+fn parse(text: &str) -> Result<AuthorizedKey, Failure> {
+    if PRIVATE.iter().any(|mark| text.contains(mark)) {
+        let message = "that is a private key, which nobody else may see: take the file that ends \
+                       in .pub, and make a new pair if this one left your machine";
+        return Err(Failure::new(Kind::Usage, message));
+    }
+    let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
+    if lines > 1 {
+        return Err(refused("more than one line").hint("give each key its own --ssh-key"));
+    }
+    if lines == 0 {
+        return Err(refused("no public key given"));
+    }
+    let (mut keys, problems) = authorized_keys::parse(text);
+    match (keys.pop(), problems.into_iter().next()) {
+        (Some(key), None) => Ok(key),
+        (_, Some(problem)) => Err(refused(&problem.reason)),
+        (None, None) => Err(refused("a comment is no key")),
+    }
+}
+
+fn refused(reason: &str) -> Failure {
+    Failure::new(Kind::Usage, format!("public key: {reason}")).hint(
+        "it looks like `ssh-ed25519 AAAA… comment`; from a file: `--ssh-key - < id_ed25519.pub`",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::testing::key;
+
+    async fn read_one(text: &str) -> Result<Vec<AuthorizedKey>, Failure> {
+        read(&[text.to_owned()], &mut Terminal::unattended()).await
+    }
+
+    #[tokio::test]
+    async fn a_line_is_a_key_and_a_key_counts_once() {
+        let line = format!("{} bob@laptop", key("bob").to_line());
+        let keys = read(&[line.clone(), line.clone()], &mut Terminal::unattended()).await.unwrap();
+        assert_eq!(keys.len(), 1);
+        assert_eq!(keys[0].key.comment(), "bob@laptop");
+        let (mut terminal, feed) = Terminal::pair(None);
+        feed.input.send(format!("{line}\n").into()).await.unwrap();
+        drop(feed.input);
+        assert_eq!(read(&["-".to_owned()], &mut terminal).await.unwrap(), keys);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_key_is_refused_and_not_repeated() {
+        let line = key("bob").to_line();
+        for bad in [
+            "",
+            "# only a comment",
+            "hello SECRET",
+            "/home/SECRET/.ssh/id_ed25519.pub",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nSECRET\n",
+            "PuTTY-User-Key-File-3: ssh-ed25519\nSECRET",
+            "ssh-dss SECRET",
+            &format!("{line}\n{line}"),
+            &line[..40],
+        ] {
+            let failure = read_one(bad).await.unwrap_err();
+            assert_eq!(failure.kind, Kind::Usage, "{bad}");
+            let told = format!("{} {:?}", failure.message, failure.hint);
+            assert!(!told.contains("SECRET"), "{bad}: {told}");
+        }
+    }
+}
