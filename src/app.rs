@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     clock,
-    command::context::{Meter, Usage},
+    command::context::{Environment, Meter, Usage},
     config::{self, Config, needs_restart},
     console::{
         Console, ConsoleError, Services,
@@ -192,10 +192,13 @@ fn build(
     let runtimes = Runtimes::default();
     runtimes.add(tokio::runtime::Handle::current());
     let jumps = reach.clone();
-    let console = Console::new(Services {
-        inventory: fleet.inventory(),
-        fleet: fleet.clone(),
+    let environment = Environment {
         usage: meter(registry.clone(), runtimes.clone()),
+        reload: Arc::new(move || reloaded.reload()),
+        ..Environment::new(fleet.clone(), clock::timestamp())
+    };
+    let console = Console::new(Services {
+        environment: Arc::new(environment),
         open_port: Arc::new(move |container, port| {
             let reach = jumps.clone();
             async move {
@@ -204,9 +207,6 @@ fn build(
             }
             .boxed()
         }),
-        reload: Arc::new(move || reloaded.reload()),
-        started: clock::timestamp(),
-        version: env!("CARGO_PKG_VERSION"),
     })?;
     Ok(Shared {
         config,

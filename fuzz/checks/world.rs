@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use containarium::{
     clock,
-    command::context::Usage,
+    command::context::Environment,
     config,
     console::{Console, Services},
     door::{Shared, pace::Pace, registry::Registry},
@@ -49,14 +49,13 @@ impl World {
         let link = Arc::new(keys::seeded(2));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let fleet = Fleet::start(&[], link.clone(), Path::new("/nonexistent"), &tasks, stop);
-        let services = Services {
-            fleet: fleet.clone(),
+        let environment = Environment {
             inventory: listed.clone(),
-            usage: Arc::new(Usage::default),
+            ..Environment::new(fleet.clone(), clock::timestamp())
+        };
+        let services = Services {
+            environment: Arc::new(environment),
             open_port: Arc::new(|_, _| async { Err("nothing is there".to_owned()) }.boxed()),
-            started: clock::timestamp(),
-            reload: Arc::new(|| Ok(Vec::new())),
-            version: "0",
         };
         let ca = keys::first().clone();
         let shared = Shared {

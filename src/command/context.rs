@@ -1,6 +1,6 @@
-//! What a command may look at: who asks, the inventory, the time. Built once per command.
+//! What a command may look at: who asks, the time, and the sentinel around it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -42,13 +42,9 @@ pub type Meter = Arc<dyn Fn() -> Usage + Send + Sync>;
 /// Reads the configuration again: the changed keys that need a restart, or the first mistake.
 pub type Reload = Arc<dyn Fn() -> Result<Vec<&'static str>, String> + Send + Sync>;
 
-/// What a command may look at.
+/// What commands need from the rest of the sentinel.
 #[derive(Clone)]
-pub struct Context {
-    /// Who asks.
-    pub principal: Principal,
-    /// How the result will be shown.
-    pub format: Format,
+pub struct Environment {
     /// What runs where.
     pub inventory: watch::Receiver<Arc<Inventory>>,
     /// The backends, and the work on containers.
@@ -59,10 +55,45 @@ pub struct Context {
     pub reload: Reload,
     /// When the sentinel started.
     pub started: Timestamp,
-    /// The time of the question.
-    pub now: Timestamp,
     /// The sentinel's version.
     pub version: &'static str,
+}
+
+impl Environment {
+    /// That of `fleet`, without anything that leads beyond it: nothing is used, a reload does
+    /// nothing.
+    #[must_use]
+    pub fn new(fleet: Fleet, started: Timestamp) -> Self {
+        Self {
+            inventory: fleet.inventory(),
+            fleet,
+            usage: Arc::new(Usage::default),
+            reload: Arc::new(|| Ok(Vec::new())),
+            started,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+/// What a command may look at.
+#[derive(Clone)]
+pub struct Context {
+    /// Who asks.
+    pub principal: Principal,
+    /// How the result will be shown.
+    pub format: Format,
+    /// The time of the question.
+    pub now: Timestamp,
+    /// The rest of the sentinel.
+    pub environment: Arc<Environment>,
+}
+
+impl Deref for Context {
+    type Target = Environment;
+
+    fn deref(&self) -> &Environment {
+        &self.environment
+    }
 }
 
 impl Context {

@@ -9,6 +9,7 @@ pub mod context;
 mod delete;
 mod explain;
 pub mod failure;
+mod grammar;
 mod help;
 mod info;
 mod key_arg;
@@ -29,11 +30,12 @@ mod view;
 mod whoami;
 mod work;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, Parser};
 
 pub use self::{
     completion::CompletionArgs,
     delete::DeleteArgs,
+    grammar::{Command, Right},
     help::HelpArgs,
     info::InfoArgs,
     list::ListArgs,
@@ -44,7 +46,6 @@ use self::{
     context::Context,
     failure::{Failure, Kind},
     render::{Format, Outcome},
-    report::Report,
     terminal::Terminal,
 };
 use crate::model::{
@@ -90,124 +91,6 @@ pub struct OutputArgs {
     /// Print names only, one a line
     #[arg(short, long, global = true, conflicts_with = "json")]
     pub quiet: bool,
-}
-
-/// Every command. A new one does not compile until [`Command::needs`] states its right.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// List the containers
-    List(ListArgs),
-    /// Show everything about one container
-    Info(InfoArgs),
-    /// Start a container
-    Start(StartArgs),
-    /// Stop a container
-    Stop(StopArgs),
-    /// Restart a container
-    Restart(RestartArgs),
-    /// Delete a container with everything in it
-    Delete(DeleteArgs),
-    /// Show the sentinel, its backends and what is wrong
-    Status,
-    /// Read the configuration again
-    Reload,
-    /// Show who you are to the sentinel
-    Whoami,
-    /// Show the sentinel's version
-    Version,
-    /// Explain the commands, or one of them
-    Help(HelpArgs),
-    /// Print a shell's completion script
-    Completion(CompletionArgs),
-}
-
-/// What a command asks of the person who types it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
-    /// To be let in at all: it tells nothing about containers.
-    Enter,
-    /// To see containers: a member sees those that her key opens, through [`Context::visible`].
-    See,
-    /// To administer.
-    Administer,
-}
-
-impl Command {
-    /// The right that this command needs.
-    #[must_use]
-    pub fn needs(&self) -> Right {
-        match self {
-            Self::List(_) | Self::Info(_) => Right::See,
-            Self::Start(_)
-            | Self::Stop(_)
-            | Self::Restart(_)
-            | Self::Delete(_)
-            | Self::Status
-            | Self::Reload => Right::Administer,
-            Self::Whoami | Self::Version | Self::Help(_) | Self::Completion(_) => Right::Enter,
-        }
-    }
-
-    /// What the ledger says of the command when it is run: nothing of one that changes nothing.
-    /// Never a secret, and never text as it was typed.
-    #[must_use]
-    pub fn record(&self) -> Option<String> {
-        match self {
-            Self::Start(args) => Some(format!("start {}", args.name)),
-            Self::Stop(args) => Some(format!("stop {}", args.name)),
-            Self::Restart(args) => Some(format!("restart {}", args.name)),
-            Self::Delete(args) => Some(format!("delete {}", args.name)),
-            Self::Reload => Some("reload".to_owned()),
-            Self::List(_)
-            | Self::Info(_)
-            | Self::Status
-            | Self::Whoami
-            | Self::Version
-            | Self::Help(_)
-            | Self::Completion(_) => None,
-        }
-    }
-
-    /// Whether the command reads standard input.
-    #[must_use]
-    pub fn reads_input(&self, terminal: &Terminal) -> bool {
-        match self {
-            // The question whether it is meant.
-            Self::Delete(args) => !args.force && terminal.pty().is_some(),
-            Self::List(_)
-            | Self::Info(_)
-            | Self::Start(_)
-            | Self::Stop(_)
-            | Self::Restart(_)
-            | Self::Status
-            | Self::Reload
-            | Self::Whoami
-            | Self::Version
-            | Self::Help(_)
-            | Self::Completion(_) => false,
-        }
-    }
-
-    /// Runs the command for a person who has the right.
-    ///
-    /// # Errors
-    /// Whatever kept it from being done.
-    pub async fn run(&self, context: &Context, terminal: &mut Terminal) -> Result<Report, Failure> {
-        match self {
-            Self::List(args) => list::run(args, context),
-            Self::Info(args) => info::run(args, context),
-            Self::Start(args) => state::start(args, context, terminal).await,
-            Self::Stop(args) => state::stop(args, context, terminal).await,
-            Self::Restart(args) => state::restart(args, context, terminal).await,
-            Self::Delete(args) => delete::run(args, context, terminal).await,
-            Self::Status => status::run(context),
-            Self::Reload => reload::run(context),
-            Self::Whoami => whoami::run(context),
-            Self::Version => version::run(context),
-            Self::Help(args) => help::run(args),
-            Self::Completion(args) => completion::run(args, Grammar::command()),
-        }
-    }
 }
 
 impl OutputArgs {
@@ -309,79 +192,4 @@ fn authorize(principal: &Principal, right: Right) -> Result<(), Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{
-        testing::{admin, context, execute, execute_line, member},
-        *,
-    };
-
-    #[test]
-    fn grammar_is_sound() {
-        Grammar::command().debug_assert();
-    }
-
-    #[test]
-    fn each_command_needs_its_right_and_members_get_no_more() {
-        let table = [
-            ("list", Right::See),
-            ("info alice", Right::See),
-            ("start alice", Right::Administer),
-            ("stop alice", Right::Administer),
-            ("restart alice", Right::Administer),
-            ("delete alice", Right::Administer),
-            ("status", Right::Administer),
-            ("reload", Right::Administer),
-            ("whoami", Right::Enter),
-            ("version", Right::Enter),
-            ("help", Right::Enter),
-            ("completion bash", Right::Enter),
-        ];
-        let subcommands = Grammar::command().get_subcommands().count();
-        assert_eq!(table.len(), subcommands, "the table names every command");
-        for (line, right) in table {
-            let words = shlex::split(line).unwrap();
-            let command = Grammar::try_parse_from(&words).unwrap().command;
-            assert_eq!(command.needs(), right, "{line}");
-            let member = execute(&words, &context(member("alice")));
-            assert_eq!(member.status == 77, right == Right::Administer, "{line}: {member:?}");
-            assert_ne!(execute(&words, &context(admin())).status, 77, "{line}");
-        }
-    }
-
-    #[test]
-    fn unknown_words_are_usage_with_a_suggestion() {
-        let outcome = execute_line(b"whoam", &context(admin()));
-        assert_eq!(outcome.status, 2);
-        assert_eq!(outcome.stdout, "");
-        assert_eq!(
-            outcome.stderr,
-            "error: unrecognized subcommand 'whoam'\nhint: a similar subcommand exists: 'whoami'\n"
-        );
-        for line in
-            ["list --stat running", "list --state up", "info", "", "info a b", "--json -q list"]
-        {
-            let outcome = execute_line(line.as_bytes(), &context(admin()));
-            assert_eq!(outcome.status, 2, "{line}: {outcome:?}");
-            let (errors, hints) =
-                (outcome.stderr.matches("error: "), outcome.stderr.matches("hint: "));
-            if !line.contains("--json") {
-                assert_eq!((errors.count(), hints.count()), (1, 1), "{line}: {}", outcome.stderr);
-                assert_eq!(outcome.stderr.lines().count(), 2, "{line}: {}", outcome.stderr);
-            }
-        }
-        let json = execute_line(b"lst --json", &context(admin()));
-        assert!(json.stdout.starts_with("{\"error\":{\"code\":\"usage\""), "{}", json.stdout);
-        assert_eq!((json.stderr.as_str(), json.status), ("", 2));
-    }
-
-    #[test]
-    fn exec_lines_split_as_a_shell_splits() {
-        let quoted = execute_line(b"'li''st' \"--back\"end=spot-1 -q", &context(admin()));
-        assert_eq!((quoted.stdout.as_str(), quoted.status), ("alice\nbob\n", 0));
-        for line in [&b"info 'alice"[..], b"info \"", b"info \xff"] {
-            assert_eq!(execute_line(line, &context(admin())).status, 2);
-        }
-        let nasty = execute_line(b"\"\x1b[2J\"", &context(admin()));
-        assert!(!nasty.stderr.contains('\x1b'), "{}", nasty.stderr);
-    }
-}
+mod tests;

@@ -36,11 +36,12 @@ mod tests {
     #[test]
     fn a_mistake_is_told_and_a_restart_is_named() {
         let mut context = context(admin());
-        context.reload = Arc::new(|| Ok(vec!["ssh.listen"]));
+        Arc::make_mut(&mut context.environment).reload = Arc::new(|| Ok(vec!["ssh.listen"]));
         let good = execute_line(b"reload", &context);
         let text = "configuration reloaded; only a restart will change ssh.listen\n";
         assert_eq!((good.status, good.stdout.as_str()), (0, text));
-        context.reload = Arc::new(|| Err("x.toml:3:1: ssh.lisen: unknown key".to_owned()));
+        Arc::make_mut(&mut context.environment).reload =
+            Arc::new(|| Err("x.toml:3:1: ssh.lisen: unknown key".to_owned()));
         let bad = execute_line(b"reload", &context);
         assert_eq!((bad.status, bad.stdout.as_str()), (78, ""));
         assert!(bad.stderr.contains("x.toml:3:1"), "{}", bad.stderr);

@@ -179,7 +179,8 @@ spot-2   default  away for 10m  -      2           -     -             10m ago
     fn a_panic_is_a_problem() {
         let mut context = context(admin());
         let quiet = (context.usage)();
-        context.usage = std::sync::Arc::new(move || super::Usage { panics: 2, ..quiet });
+        std::sync::Arc::make_mut(&mut context.environment).usage =
+            std::sync::Arc::new(move || super::Usage { panics: 2, ..quiet });
         let outcome = execute_line(b"status", &context);
         let line = "Problems:    panics since start: 2; the log has them\n";
         assert!(outcome.stdout.contains(line), "{}", outcome.stdout);

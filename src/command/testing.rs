@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
-    context::{Context, Usage},
+    context::{Context, Environment, Usage},
     render::{Format, Outcome},
     terminal::Terminal,
 };
@@ -119,12 +119,8 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 }
 
 pub(crate) fn context(principal: Principal) -> Context {
-    let inventory = watch::channel(Arc::new(fleet())).1;
-    Context {
-        principal,
-        format: Format::Plain,
-        fleet: Fleet::fixed(inventory.clone()),
-        inventory,
+    let fleet = Fleet::fixed(watch::channel(Arc::new(fleet())).1);
+    let environment = Environment {
         usage: Arc::new(|| Usage {
             sessions: 7,
             connections: 9,
@@ -133,11 +129,11 @@ pub(crate) fn context(principal: Principal) -> Context {
             resident_bytes: 14 << 20,
             panics: 0,
         }),
-        started: at(0),
-        now: at(3600),
-        reload: Arc::new(|| Ok(Vec::new())),
         version: "0.0.0-test",
-    }
+        ..Environment::new(fleet, at(0))
+    };
+    let (format, now) = (Format::Plain, at(3600));
+    Context { principal, format, now, environment: Arc::new(environment) }
 }
 
 /// Runs an exec line that waits for nothing.

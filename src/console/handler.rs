@@ -107,7 +107,7 @@ impl Visitor {
         port: u32,
     ) -> Result<(OwnedSemaphorePermit, Opening), ChannelOpenFailure> {
         let shortage = || refusal(SHORTAGE, "too many forwards on this connection");
-        let inventory = Arc::clone(&self.services.inventory.borrow());
+        let inventory = Arc::clone(&self.services.environment.inventory.borrow());
         let container = resolve(host, &self.visit, &inventory)
             .map_err(|e| refusal(PROHIBITED, e.to_string()))?;
         let port = u16::try_from(port).ok().filter(|port| *port > 0);

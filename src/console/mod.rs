@@ -21,7 +21,6 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
 use russh::{Disconnect, Limits, Preferred, SshId, cipher, compression, kex, mac, server};
 use ssh_key::{Algorithm, private::Ed25519Keypair};
 use tokio::{
@@ -33,13 +32,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{handler::Visitor, leash::Leash};
 use crate::{
-    command::context::{Meter, Reload},
-    fleet::Fleet,
+    command::context::Environment,
     link::Stream,
-    model::{
-        container::Container, inventory::Inventory, key::PublicKey, name::ContainerName,
-        principal::Principal,
-    },
+    model::{container::Container, key::PublicKey, name::ContainerName, principal::Principal},
 };
 
 /// Opens a port of a container; the error is a fragment for people.
@@ -49,20 +44,10 @@ pub type OpenPort =
 /// What the console needs from the rest of the sentinel.
 #[derive(Clone)]
 pub struct Services {
-    /// What runs where.
-    pub inventory: watch::Receiver<Arc<Inventory>>,
-    /// The backends, and the work on containers.
-    pub fleet: Fleet,
-    /// What the sentinel does and uses, for `status`.
-    pub usage: Meter,
+    /// What commands need.
+    pub environment: Arc<Environment>,
     /// The way to a container's ports, for jumps.
     pub open_port: OpenPort,
-    /// When the sentinel started.
-    pub started: Timestamp,
-    /// Reads the configuration again.
-    pub reload: Reload,
-    /// The sentinel's version.
-    pub version: &'static str,
 }
 
 /// Why somebody is here. Decided by the door; it cannot change during a connection.

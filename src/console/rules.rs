@@ -6,7 +6,10 @@ use tokio::{io::duplex, sync::watch, task::JoinSet, time::timeout};
 
 use super::{Console, Services, Visit};
 use crate::{
-    command::testing::{admin, at, fleet},
+    command::{
+        context::Environment,
+        testing::{admin, at, fleet},
+    },
     fleet::Fleet,
     link::{
         connection::Connection,
@@ -29,14 +32,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection as the door makes it, and the task that serves it.
 async fn enter() -> (Connection, JoinSet<()>) {
+    let fleet = Fleet::fixed(watch::channel(Arc::new(fleet())).1);
     let services = Services {
-        inventory: watch::channel(Arc::new(fleet())).1,
-        fleet: Fleet::fixed(watch::channel(Arc::new(fleet())).1),
-        usage: Arc::new(crate::command::context::Usage::default),
+        environment: Arc::new(Environment::new(fleet, at(0))),
         open_port: Arc::new(|_, _| Box::pin(async { Err("closed".to_owned()) })),
-        started: at(0),
-        reload: Arc::new(|| Ok(Vec::new())),
-        version: "0.0.0-test",
     };
     let console = Console::new(services).unwrap();
     let (near, far) = duplex(64 * 1024);

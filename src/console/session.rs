@@ -159,13 +159,8 @@ fn context(services: &Services, principal: &Principal) -> Context {
     Context {
         principal: principal.clone(),
         format: Format::Plain,
-        inventory: services.inventory.clone(),
-        fleet: services.fleet.clone(),
-        usage: Arc::clone(&services.usage),
-        started: services.started,
         now: crate::clock::timestamp(),
-        reload: Arc::clone(&services.reload),
-        version: services.version,
+        environment: Arc::clone(&services.environment),
     }
 }
 

@@ -28,7 +28,7 @@ use super::{
     control::{Control, ControlError, Stdio, run_remote},
 };
 use crate::{
-    command::{context::Usage, testing::*},
+    command::{context::Environment, testing::*},
     fleet::Fleet,
     model::inventory::{Inventory, Presence},
 };
@@ -79,16 +79,9 @@ struct Answer {
 }
 
 fn services(inventory: Inventory, open_port: OpenPort) -> Services {
-    let inventory = watch::channel(Arc::new(inventory)).1;
-    Services {
-        fleet: Fleet::fixed(inventory.clone()),
-        inventory,
-        usage: Arc::new(Usage::default),
-        open_port,
-        started: at(0),
-        reload: Arc::new(|| Ok(Vec::new())),
-        version: "0.0.0-test",
-    }
+    let fleet = Fleet::fixed(watch::channel(Arc::new(inventory)).1);
+    let environment = Environment { version: "0.0.0-test", ..Environment::new(fleet, at(0)) };
+    Services { environment: Arc::new(environment), open_port }
 }
 
 fn nothing_opens() -> OpenPort {

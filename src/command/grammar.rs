@@ -1,0 +1,127 @@
+//! Every command: its right, what the ledger says of it, and where it is run.
+
+use clap::{CommandFactory, Subcommand};
+
+use super::{
+    CompletionArgs, DeleteArgs, Grammar, HelpArgs, InfoArgs, ListArgs, RestartArgs, StartArgs,
+    StopArgs, completion, context::Context, delete, failure::Failure, help, info, list, reload,
+    report::Report, state, status, terminal::Terminal, version, whoami,
+};
+
+/// Every command. A new one does not compile until [`Command::needs`] states its right.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the containers
+    List(ListArgs),
+    /// Show everything about one container
+    Info(InfoArgs),
+    /// Start a container
+    Start(StartArgs),
+    /// Stop a container
+    Stop(StopArgs),
+    /// Restart a container
+    Restart(RestartArgs),
+    /// Delete a container with everything in it
+    Delete(DeleteArgs),
+    /// Show the sentinel, its backends and what is wrong
+    Status,
+    /// Read the configuration again
+    Reload,
+    /// Show who you are to the sentinel
+    Whoami,
+    /// Show the sentinel's version
+    Version,
+    /// Explain the commands, or one of them
+    Help(HelpArgs),
+    /// Print a shell's completion script
+    Completion(CompletionArgs),
+}
+
+/// What a command asks of the person who types it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// To be let in at all: it tells nothing about containers.
+    Enter,
+    /// To see containers: a member sees those that her key opens, through [`Context::visible`].
+    See,
+    /// To administer.
+    Administer,
+}
+
+impl Command {
+    /// The right that this command needs.
+    #[must_use]
+    pub fn needs(&self) -> Right {
+        match self {
+            Self::List(_) | Self::Info(_) => Right::See,
+            Self::Start(_)
+            | Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Delete(_)
+            | Self::Status
+            | Self::Reload => Right::Administer,
+            Self::Whoami | Self::Version | Self::Help(_) | Self::Completion(_) => Right::Enter,
+        }
+    }
+
+    /// What the ledger says of the command when it is run: nothing of one that changes nothing.
+    /// Never a secret, and never text as it was typed.
+    #[must_use]
+    pub fn record(&self) -> Option<String> {
+        match self {
+            Self::Start(args) => Some(format!("start {}", args.name)),
+            Self::Stop(args) => Some(format!("stop {}", args.name)),
+            Self::Restart(args) => Some(format!("restart {}", args.name)),
+            Self::Delete(args) => Some(format!("delete {}", args.name)),
+            Self::Reload => Some("reload".to_owned()),
+            Self::List(_)
+            | Self::Info(_)
+            | Self::Status
+            | Self::Whoami
+            | Self::Version
+            | Self::Help(_)
+            | Self::Completion(_) => None,
+        }
+    }
+
+    /// Whether the command reads standard input.
+    #[must_use]
+    pub fn reads_input(&self, terminal: &Terminal) -> bool {
+        match self {
+            // The question whether it is meant.
+            Self::Delete(args) => !args.force && terminal.pty().is_some(),
+            Self::List(_)
+            | Self::Info(_)
+            | Self::Start(_)
+            | Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Status
+            | Self::Reload
+            | Self::Whoami
+            | Self::Version
+            | Self::Help(_)
+            | Self::Completion(_) => false,
+        }
+    }
+
+    /// Runs the command for a person who has the right.
+    ///
+    /// # Errors
+    /// Whatever kept it from being done.
+    pub async fn run(&self, context: &Context, terminal: &mut Terminal) -> Result<Report, Failure> {
+        match self {
+            Self::List(args) => list::run(args, context),
+            Self::Info(args) => info::run(args, context),
+            Self::Start(args) => state::start(args, context, terminal).await,
+            Self::Stop(args) => state::stop(args, context, terminal).await,
+            Self::Restart(args) => state::restart(args, context, terminal).await,
+            Self::Delete(args) => delete::run(args, context, terminal).await,
+            Self::Status => status::run(context),
+            Self::Reload => reload::run(context),
+            Self::Whoami => whoami::run(context),
+            Self::Version => version::run(context),
+            Self::Help(args) => help::run(args),
+            Self::Completion(args) => completion::run(args, Grammar::command()),
+        }
+    }
+}
