@@ -6,11 +6,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// A live, authenticated connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,33 @@ pub struct Session {
 
 struct Live {
     session: Session,
-    end: watch::Sender<Option<Arc<str>>>,
+    end: Arc<End>,
+}
+
+/// The sentence that ends a session. A fifth of what a watch channel takes for each idle session.
+#[derive(Default)]
+struct End {
+    sentence: OnceLock<Arc<str>>,
+    said: Notify,
+}
+
+impl End {
+    /// Says it; only the first time counts.
+    fn say(&self, sentence: Arc<str>) {
+        let _ = self.sentence.set(sentence);
+        self.said.notify_one();
+    }
+
+    /// Waits until it is said.
+    async fn heard(&self) -> Arc<str> {
+        loop {
+            if let Some(sentence) = self.sentence.get() {
+                return Arc::clone(sentence);
+            }
+            // What was said in between is kept for the one who waits.
+            self.said.notified().await;
+        }
+    }
 }
 
 #[derive(Default)]
@@ -77,10 +103,13 @@ impl Registry {
     pub fn enter(&self, session: Session) -> Entry {
         let mut lists = self.lock();
         let id = session.id;
-        let (end, ended) = watch::channel(self.farewell.borrow().clone());
-        lists.sessions.insert(id, Live { session, end });
+        let end = Arc::new(End::default());
+        if let Some(sentence) = &*self.farewell.borrow() {
+            end.say(Arc::clone(sentence));
+        }
+        lists.sessions.insert(id, Live { session, end: Arc::clone(&end) });
         self.count.send_replace(lists.sessions.len());
-        Entry { registry: self.clone(), id, ended }
+        Entry { registry: self.clone(), id, end }
     }
 
     /// The live sessions, oldest first.
@@ -108,7 +137,7 @@ impl Registry {
         let sentence: Arc<str> = sentence.into();
         self.farewell.send_replace(Some(Arc::clone(&sentence)));
         for live in lists.sessions.values() {
-            live.end.send_replace(Some(Arc::clone(&sentence)));
+            live.end.say(Arc::clone(&sentence));
         }
     }
 
@@ -136,7 +165,8 @@ pub struct Starting {
 impl Starting {
     /// Waits until somebody ends the connection; the sentence says why.
     pub async fn ended(&mut self) -> Arc<str> {
-        sentence(&mut self.ended).await
+        let said = self.ended.wait_for(Option::is_some).await;
+        said.ok().and_then(|s| s.clone()).unwrap_or_else(|| "the session was ended".into())
     }
 }
 
@@ -157,19 +187,14 @@ impl Drop for Starting {
 pub struct Entry {
     registry: Registry,
     id: u64,
-    ended: watch::Receiver<Option<Arc<str>>>,
+    end: Arc<End>,
 }
 
 impl Entry {
     /// Waits until somebody ends this session; the sentence is for its person.
-    pub async fn ended(&mut self) -> Arc<str> {
-        sentence(&mut self.ended).await
+    pub async fn ended(&self) -> Arc<str> {
+        self.end.heard().await
     }
-}
-
-async fn sentence(ended: &mut watch::Receiver<Option<Arc<str>>>) -> Arc<str> {
-    let said = ended.wait_for(Option::is_some).await;
-    said.ok().and_then(|s| s.clone()).unwrap_or_else(|| "the session was ended".into())
 }
 
 impl Drop for Entry {
@@ -214,10 +239,10 @@ mod tests {
             source: "192.0.2.1:1".parse().unwrap(),
             target: "t".into(),
         };
-        let mut first = registry.enter(session(registry.number()));
+        let first = registry.enter(session(registry.number()));
         assert_eq!(*registry.count().borrow(), 1);
         registry.end_all("bye");
-        let mut late = registry.enter(session(registry.number()));
+        let late = registry.enter(session(registry.number()));
         assert_eq!((&*first.ended().await, &*late.ended().await), ("bye", "bye"));
         assert_eq!(&*starting.ended().await, "bye");
         assert_eq!((registry.sessions().len(), registry.connections()), (2, 3));

@@ -46,7 +46,7 @@ pub async fn serve(shared: &Shared, socket: Socket, peer: SocketAddr, starting: 
     let id = shared.registry.number();
     // Boxed, here and below: a session that idles keeps no room for how it began and will end.
     let Some(live) = Box::pin(open(shared, socket, (id, peer), starting)).await else { return };
-    let Live { mut pipe, mut entry, _console } = live;
+    let Live { mut pipe, entry, _console } = live;
     let ended = tokio::select! {
         biased;
         sentence = entry.ended() => Err(sentence),
@@ -136,7 +136,7 @@ async fn connect(
     shared: &Shared,
     mut connection: Connection,
     authenticated: Authenticated,
-    mut entry: Entry,
+    entry: Entry,
     (id, peer): (u64, SocketAddr),
 ) -> Option<Live> {
     let Authenticated { permit, login, ahead } = authenticated;
