@@ -6,5 +6,6 @@ pub mod inventory;
 pub mod key;
 pub mod name;
 pub mod principal;
+pub mod size;
 pub mod source;
 pub mod text;
