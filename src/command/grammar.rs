@@ -3,9 +3,9 @@
 use clap::{CommandFactory, Subcommand};
 
 use super::{
-    CompletionArgs, DeleteArgs, Grammar, HelpArgs, InfoArgs, ListArgs, RestartArgs, StartArgs,
-    StopArgs, completion, context::Context, delete, failure::Failure, help, info, list, reload,
-    report::Report, state, status, terminal::Terminal, version, whoami,
+    CompletionArgs, DeleteArgs, Grammar, HelpArgs, InfoArgs, ListArgs, LogsArgs, RestartArgs,
+    StartArgs, StopArgs, completion, context::Context, delete, failure::Failure, help, info, list,
+    logs, reload, report::Report, state, status, terminal::Terminal, version, whoami,
 };
 
 /// Every command. A new one does not compile until [`Command::needs`] states its right.
@@ -23,6 +23,8 @@ pub enum Command {
     Restart(RestartArgs),
     /// Delete a container with everything in it
     Delete(DeleteArgs),
+    /// Show what was done to a container, and what is being done
+    Logs(LogsArgs),
     /// Show the sentinel, its backends and what is wrong
     Status,
     /// Read the configuration again
@@ -58,6 +60,7 @@ impl Command {
             | Self::Stop(_)
             | Self::Restart(_)
             | Self::Delete(_)
+            | Self::Logs(_)
             | Self::Status
             | Self::Reload => Right::Administer,
             Self::Whoami | Self::Version | Self::Help(_) | Self::Completion(_) => Right::Enter,
@@ -76,6 +79,7 @@ impl Command {
             Self::Reload => Some("reload".to_owned()),
             Self::List(_)
             | Self::Info(_)
+            | Self::Logs(_)
             | Self::Status
             | Self::Whoami
             | Self::Version
@@ -95,6 +99,7 @@ impl Command {
             | Self::Start(_)
             | Self::Stop(_)
             | Self::Restart(_)
+            | Self::Logs(_)
             | Self::Status
             | Self::Reload
             | Self::Whoami
@@ -116,6 +121,7 @@ impl Command {
             Self::Stop(args) => state::stop(args, context, terminal).await,
             Self::Restart(args) => state::restart(args, context, terminal).await,
             Self::Delete(args) => delete::run(args, context, terminal).await,
+            Self::Logs(args) => logs::run(args, context, terminal).await,
             Self::Status => status::run(context),
             Self::Reload => reload::run(context),
             Self::Whoami => whoami::run(context),

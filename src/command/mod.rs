@@ -14,6 +14,7 @@ mod help;
 mod info;
 mod key_arg;
 mod list;
+mod logs;
 mod progress;
 pub mod reference;
 mod reload;
@@ -39,6 +40,7 @@ pub use self::{
     help::HelpArgs,
     info::InfoArgs,
     list::ListArgs,
+    logs::LogsArgs,
     state::{RestartArgs, StartArgs, StopArgs},
     usage::format_of,
 };
