@@ -111,6 +111,9 @@ fn inventory() -> Inventory {
         version: None,
         cpus: None,
         memory: None,
+        disk: None,
+        drained: false,
+        unfinished: Vec::new(),
         containers: vec![Arc::new(container)],
     };
     Inventory::new(vec![Arc::new(backend)])

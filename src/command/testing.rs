@@ -81,6 +81,9 @@ pub(crate) fn backend(name: &str, presence: Presence, containers: Vec<Container>
         version: None,
         cpus: None,
         memory: None,
+        disk: None,
+        drained: false,
+        unfinished: Vec::new(),
         containers: containers.into_iter().map(Arc::new).collect(),
     })
 }

@@ -287,6 +287,9 @@ mod tests {
             version: None,
             cpus: None,
             memory: None,
+            disk: None,
+            drained: false,
+            unfinished: Vec::new(),
             containers: vec![Arc::new(container)],
         };
         Inventory::new(vec![Arc::new(backend)])

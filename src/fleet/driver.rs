@@ -8,6 +8,7 @@ use tokio::{
     select,
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until},
+    try_join,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,11 @@ use super::{
 };
 use crate::{
     clock::timestamp,
-    incus::{Client, Events, IncusError, api::Resources},
+    incus::{
+        Client, Events, IncusError,
+        api::{Instance, Resources},
+        host::Space,
+    },
     link::{backoff::Backoff, control::Link},
     model::{
         container::Container,
@@ -62,6 +67,7 @@ struct Seen {
     refreshed: Timestamp,
     version: String,
     resources: Resources,
+    disk: Option<Space>,
     listing: Listing,
 }
 
@@ -184,18 +190,23 @@ impl Driver {
         if server.auth == "untrusted" {
             return Err(IncusError::api(403, "not authorized"));
         }
-        let resources = self.client.resources().await?;
-        let instances = self.client.instances().await?;
+        let (resources, disk, instances) = self.look().await?;
         let mut listing = Listing::new(Arc::clone(&self.driven.config));
         listing.replace(&instances, now());
         let since = timestamp();
         let version = server.environment.server_version;
-        Ok(Seen { since, refreshed: since, version, resources, listing })
+        Ok(Seen { since, refreshed: since, version, resources, disk, listing })
+    }
+
+    async fn look(&self) -> Result<(Resources, Option<Space>, Vec<Instance>), IncusError> {
+        let Self { client, .. } = self;
+        try_join!(client.resources(), client.default_space(), client.instances())
     }
 
     async fn relist(&self, seen: &mut Seen) -> Result<(), IncusError> {
-        seen.resources = self.client.resources().await?;
-        seen.listing.replace(&self.client.instances().await?, now());
+        let (resources, disk, instances) = self.look().await?;
+        (seen.resources, seen.disk) = (resources, disk);
+        seen.listing.replace(&instances, now());
         seen.refreshed = timestamp();
         self.publish(seen, None).await;
         Ok(())
@@ -265,9 +276,12 @@ impl Driver {
             version: Some(printable(&seen.version, 40)),
             cpus: Some(seen.resources.cpu.total),
             memory: Some((seen.resources.memory.used, seen.resources.memory.total)),
+            disk: seen.disk.map(|Space { used, total }| (used, total)),
+            drained: false,
+            unfinished: seen.listing.unfinished(),
             containers: seen.listing.containers(),
         };
-        self.report(News::Seen(backend), published).await;
+        self.report(News::Seen(Arc::new(backend)), published).await;
     }
 
     async fn report(&self, news: News, published: Option<oneshot::Sender<()>>) {

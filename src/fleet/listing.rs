@@ -1,7 +1,11 @@
 //! What a driver has seen on its backend since it connected, and what it must look at again
 //! because its address is not there yet. Pure: time is an argument.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -21,6 +25,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(100);
 const LONGEST_LOOK: Duration = Duration::from_millis(1600);
 /// After this a container without an address is one.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Most unfinished instances that are kept in mind.
+const MAX_UNFINISHED: usize = 100;
 /// Most problems of one container that are logged.
 const MAX_PROBLEMS: usize = 8;
 
@@ -29,6 +35,7 @@ pub(super) struct Listing {
     config: Arc<config::Backend>,
     containers: BTreeMap<String, Arc<Container>>,
     unsettled: BTreeMap<String, Look>,
+    unfinished: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +47,17 @@ struct Look {
 
 impl Listing {
     pub(super) fn new(config: Arc<config::Backend>) -> Self {
-        Self { config, containers: BTreeMap::new(), unsettled: BTreeMap::new() }
+        Self {
+            config,
+            containers: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
+            unfinished: BTreeSet::new(),
+        }
+    }
+
+    /// Instances that somebody began to create.
+    pub(super) fn unfinished(&self) -> Vec<String> {
+        self.unfinished.iter().cloned().collect()
     }
 
     /// All containers, by name.
@@ -57,6 +74,7 @@ impl Listing {
     pub(super) fn replace(&mut self, instances: &[Instance], now: Instant) {
         self.containers.retain(|name, _| instances.iter().any(|i| i.name == *name));
         self.unsettled.retain(|name, _| self.containers.contains_key(name));
+        self.unfinished.retain(|name| instances.iter().any(|i| i.name == *name));
         for instance in instances {
             self.put(instance, now);
         }
@@ -65,8 +83,13 @@ impl Listing {
     /// One instance was read. True if that changed anything.
     pub(super) fn put(&mut self, instance: &Instance, now: Instant) -> bool {
         let Some(container) = view::container(instance, &self.config) else {
-            return self.remove(&instance.name);
+            return if view::is_unfinished(instance) {
+                self.note_unfinished(&instance.name)
+            } else {
+                self.remove(&instance.name)
+            };
         };
+        self.unfinished.remove(&instance.name);
         let before = self.containers.get(&instance.name);
         warn_of_problems(before.map(|b| b.problems.as_slice()), &container);
         let waits = !is_settled(&container);
@@ -84,10 +107,18 @@ impl Listing {
         true
     }
 
-    /// An instance is gone. True if it was a container.
+    /// An instance is gone. True if it was a container, or about to become one.
     pub(super) fn remove(&mut self, instance: &str) -> bool {
         self.unsettled.remove(instance);
-        self.containers.remove(instance).is_some()
+        self.containers.remove(instance).is_some() | self.unfinished.remove(instance)
+    }
+
+    /// An instance is to become a container. True if that is new.
+    fn note_unfinished(&mut self, instance: &str) -> bool {
+        self.unsettled.remove(instance);
+        let is_new =
+            self.unfinished.len() < MAX_UNFINISHED && self.unfinished.insert(instance.to_owned());
+        self.containers.remove(instance).is_some() | is_new
     }
 
     /// When to look again at what is unsettled.
@@ -183,5 +214,20 @@ mod tests {
         assert_eq!(listing.containers().len(), 1);
         assert_eq!(listing.next_look(), None);
         assert!(listing.remove("b-container") && !listing.remove("b-container"));
+    }
+
+    #[test]
+    fn what_is_being_created_is_no_container_yet() {
+        let mut listing = Listing::new(Arc::new(backend("b1")));
+        let mut half_made = instance("a", 102, None);
+        half_made.config = [("user.containarium.creating".to_owned(), "x".to_owned())].into();
+        assert!(listing.put(&half_made, at(0)) && !listing.put(&half_made, at(1)));
+        assert_eq!(listing.unfinished(), ["a-container"]);
+        assert!(listing.containers().is_empty());
+        assert!(listing.put(&instance("a", 102, None), at(2)));
+        assert!(listing.unfinished().is_empty());
+        assert!(listing.put(&half_made, at(3)) && listing.containers().is_empty());
+        listing.replace(&[], at(4));
+        assert!(listing.unfinished().is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! Pure: what the drivers report becomes one inventory, in configuration order.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -25,7 +25,7 @@ pub(super) struct Driven {
 #[derive(Debug)]
 pub(super) enum News {
     /// All of it, as it is now.
-    Seen(Backend),
+    Seen(Arc<Backend>),
     /// It cannot be reached; what was seen stays.
     Away {
         /// Since when.
@@ -39,16 +39,17 @@ pub(super) enum News {
 #[derive(Debug, Default)]
 pub(super) struct Merge {
     slots: Vec<(Driven, Arc<Backend>)>,
+    drained: BTreeSet<BackendName>,
 }
 
 impl Merge {
     /// Nothing was heard yet: what is known comes from the cache.
-    pub(super) fn new(driven: &[Driven], cached: &Cached) -> Self {
+    pub(super) fn new(driven: &[Driven], cached: &Cached, drained: BTreeSet<BackendName>) -> Self {
         let slot = |driven: &Driven| {
             let known = cached.backends.get(&driven.config.name);
             (driven.clone(), Arc::new(from_cache(&driven.config, known)))
         };
-        Self { slots: driven.iter().map(slot).collect() }
+        Self { slots: driven.iter().map(slot).collect(), drained }
     }
 
     /// Another configuration. A backend whose driver was replaced keeps its containers until the
@@ -76,16 +77,29 @@ impl Merge {
             return;
         }
         match news {
-            News::Seen(seen) => *backend = Arc::new(seen),
+            News::Seen(seen) => *backend = seen,
             News::Away { since, reason } => {
                 Arc::make_mut(backend).presence = Presence::Away { since, reason };
             }
         }
     }
 
+    /// From now on, these backends are drained.
+    pub(super) fn drain(&mut self, drained: BTreeSet<BackendName>) {
+        self.drained = drained;
+    }
+
     /// The inventory of all that was reported.
     pub(super) fn inventory(&self) -> Inventory {
-        Inventory::new(self.slots.iter().map(|(_, backend)| Arc::clone(backend)).collect())
+        let marked = |(_, backend): &(Driven, Arc<Backend>)| {
+            let drained = self.drained.contains(&backend.name);
+            if backend.drained == drained {
+                Arc::clone(backend)
+            } else {
+                Arc::new(Backend { drained, ..Backend::clone(backend) })
+            }
+        };
+        Inventory::new(self.slots.iter().map(marked).collect())
     }
 }
 
@@ -118,6 +132,9 @@ fn from_cache(config: &config::Backend, cached: Option<&CachedBackend>) -> Backe
         version: None,
         cpus: None,
         memory: None,
+        disk: None,
+        drained: false,
+        unfinished: Vec::new(),
         containers: containers.map(Arc::new).collect(),
     }
 }
@@ -150,7 +167,8 @@ mod tests {
     fn seen(name: &str, containers: &[&str]) -> News {
         let presence = Presence::Up { since: Timestamp::UNIX_EPOCH };
         let containers = containers.iter().map(|c| Arc::new(container(c, name))).collect();
-        News::Seen(Backend { presence, containers, ..from_cache(&backend(name), None) })
+        let config = backend(name);
+        News::Seen(Arc::new(Backend { presence, containers, ..from_cache(&config, None) }))
     }
 
     fn name(text: &str) -> BackendName {
@@ -159,7 +177,8 @@ mod tests {
 
     #[test]
     fn containers_outlive_their_backends_presence() {
-        let mut merge = Merge::new(&[driven("b1", 1), driven("b2", 2)], &Cached::default());
+        let mut merge =
+            Merge::new(&[driven("b1", 1), driven("b2", 2)], &Cached::default(), BTreeSet::new());
         merge.apply(&name("b2"), 2, seen("b2", &["alice"]));
         merge.apply(&name("b1"), 1, seen("b1", &["alice", "bob"]));
         let inventory = merge.inventory();
@@ -176,7 +195,8 @@ mod tests {
 
     #[test]
     fn a_new_configuration_keeps_what_is_the_same() {
-        let mut merge = Merge::new(&[driven("b1", 1), driven("b2", 2)], &Cached::default());
+        let mut merge =
+            Merge::new(&[driven("b1", 1), driven("b2", 2)], &Cached::default(), BTreeSet::new());
         merge.apply(&name("b1"), 1, seen("b1", &["alice"]));
         merge.apply(&name("b2"), 2, seen("b2", &["bob"]));
         merge.configure(&[driven("b3", 3), driven("b1", 4), driven("b2", 2)]);
@@ -197,14 +217,30 @@ mod tests {
 
     #[test]
     fn the_cache_brings_containers_back() {
-        let mut merge = Merge::new(&[driven("b1", 1)], &Cached::default());
+        let mut merge = Merge::new(&[driven("b1", 1)], &Cached::default(), BTreeSet::new());
         merge.apply(&name("b1"), 1, seen("b1", &["alice"]));
         let cached = to_cache(&merge.inventory());
-        let again = Merge::new(&[driven("b1", 9)], &cached).inventory();
+        let again = Merge::new(&[driven("b1", 9)], &cached, BTreeSet::new()).inventory();
         assert_eq!(again.backends[0].presence, Presence::Unknown);
         assert_eq!(
             again.containers().collect::<Vec<_>>(),
             merge.inventory().containers().collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn a_drained_backend_stays_so_whatever_its_driver_says() {
+        let drained = BTreeSet::from([name("b1")]);
+        let mut merge =
+            Merge::new(&[driven("b1", 1), driven("b2", 2)], &Cached::default(), drained);
+        let flags = |merge: &Merge| -> Vec<bool> {
+            merge.inventory().backends.iter().map(|b| b.drained).collect()
+        };
+        assert_eq!(flags(&merge), [true, false]);
+        merge.apply(&name("b1"), 1, seen("b1", &["alice"]));
+        merge.configure(&[driven("b1", 3), driven("b2", 2)]);
+        assert_eq!(flags(&merge), [true, false]);
+        merge.drain(BTreeSet::from([name("b2")]));
+        assert_eq!(flags(&merge), [false, true]);
     }
 }

@@ -2,6 +2,7 @@
 //! their reports the [`Inventory`] that everybody else watches, and keeps a copy on disk. It
 //! never changes anything on a backend and never decides who may do what.
 
+mod drained;
 mod driver;
 pub mod guest;
 mod home;
@@ -27,11 +28,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
+    drained::Drained,
     driver::{Driver, Request},
     home::HomeKeys,
     job::Jobs,
     merge::{Driven, Merge},
-    writer::Report,
+    writer::{Orders, Report},
 };
 use crate::{
     config,
@@ -43,7 +45,7 @@ use crate::{
         inventory::{Inventory, Presence},
         name::{Account, BackendName},
     },
-    store::{inventory::Cached, joblog::JobLog},
+    store::{StoreError, inventory::Cached, joblog::JobLog},
 };
 
 /// Reports that wait for the writer.
@@ -63,6 +65,7 @@ struct Shared {
     inventory: watch::Receiver<Arc<Inventory>>,
     reports: mpsc::Sender<Report>,
     backends: Mutex<Backends>,
+    drained: Drained,
     home: HomeKeys,
     jobs: Jobs,
     identity: Arc<PrivateKey>,
@@ -101,20 +104,23 @@ impl Fleet {
         let driven: Vec<_> = numbered
             .map(|(generation, config)| Driven { config: Arc::clone(config), generation })
             .collect();
-        let merge = Merge::new(&driven, &cached);
+        let (drained, watched) = Drained::load(state_dir);
+        let merge = Merge::new(&driven, &cached, watched.borrow().clone());
         let (publisher, inventory) = watch::channel(Arc::new(merge.inventory()));
         let (reports, reported) = mpsc::channel(REPORTS);
         let generations = driven.len() as u64;
         let (order, ordered) = watch::channel(driven.clone());
         tasks.spawn(writer::keep(cache, inventory.clone(), cached, stop.clone()));
-        tasks.spawn(writer::publish(merge, ordered, reported, publisher, stop.clone()));
+        let orders = Orders { driven: ordered, drained: watched };
+        tasks.spawn(writer::publish(merge, orders, reported, publisher, stop.clone()));
         let running = BTreeMap::new();
         let backends = Mutex::new(Backends { driven: order, running, generations });
         let tasks = tasks.clone();
         let home = HomeKeys::default();
         let log = JobLog::new(state_dir.join("logs"));
         let jobs = Jobs::new(log, tasks.clone(), stop.clone());
-        let shared = Shared { inventory, reports, backends, home, jobs, identity, tasks, stop };
+        let shared =
+            Shared { inventory, reports, backends, drained, home, jobs, identity, tasks, stop };
         for driven in driven {
             let running = shared.spawn(driven.clone());
             shared.backends().running.insert(driven.config.name.clone(), running);
@@ -173,6 +179,7 @@ impl Fleet {
             inventory,
             reports: mpsc::channel(REPORTS).0,
             backends: Mutex::new(Backends { driven, running: BTreeMap::new(), generations: 0 }),
+            drained: Drained::load(Path::new("/nonexistent")).0,
             home: HomeKeys::default(),
             jobs: Jobs::new(log, tasks.clone(), stop.clone()),
             identity: Arc::new(PrivateKey::from(pair)),
@@ -180,6 +187,20 @@ impl Fleet {
             stop,
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Says whether something new may be placed on a backend, also after a restart. What is there
+    /// goes on.
+    ///
+    /// # Errors
+    /// It cannot be written down; nothing has changed.
+    pub async fn drain(&self, backend: &BackendName, drain: bool) -> Result<(), StoreError> {
+        self.shared.drained.set(backend, drain).await?;
+        let mut inventory = self.inventory();
+        let shown = inventory.wait_for(|i| i.backend(backend).is_none_or(|b| b.drained == drain));
+        // Fails when the writer is gone: at the end.
+        let _ = timeout(REFRESH_DEADLINE, shown).await;
+        Ok(())
     }
 
     /// A client of a backend's Incus, over its control connection: for calls, not for users'

@@ -13,6 +13,8 @@ use crate::{
 
 /// Image properties that `info` shows.
 const IMAGE: [&str; 3] = ["image.description", "image.os", "image.release"];
+/// Label of an instance that is being made; it goes when the owner's label comes.
+const CREATING: &str = "creating";
 /// Longest value of a key that is no label, in bytes.
 const MAX_VALUE: usize = 1024;
 /// Most keys kept of an instance.
@@ -34,6 +36,13 @@ pub(super) fn container(instance: &Instance, backend: &config::Backend) -> Optio
     let mut container = Container::from_config(name, place, state, &config)?;
     container.problems.extend(too_long);
     Some(container)
+}
+
+/// Whether somebody began to make a container of `instance`, and it is none yet. Names that nobody
+/// could give a container are not looked at.
+pub(super) fn is_unfinished(instance: &Instance) -> bool {
+    instance.config.contains_key(&format!("{LABEL_PREFIX}{CREATING}"))
+        && ContainerName::from_instance(&instance.name).is_some()
 }
 
 fn kept(instance: &Instance, too_long: &mut Vec<String>) -> BTreeMap<String, String> {

@@ -1,6 +1,6 @@
 //! The one task that publishes the inventory, and the one that keeps its copy on disk.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     select,
@@ -28,10 +28,18 @@ pub(super) struct Report {
     pub(super) published: Option<oneshot::Sender<()>>,
 }
 
+/// What an administrator wants, now and later.
+pub(super) struct Orders {
+    /// Which backends there are.
+    pub(super) driven: watch::Receiver<Vec<Driven>>,
+    /// Which of them are drained.
+    pub(super) drained: watch::Receiver<BTreeSet<BackendName>>,
+}
+
 /// Merges reports until `stop`.
 pub(super) async fn publish(
     mut merge: Merge,
-    mut driven: watch::Receiver<Vec<Driven>>,
+    Orders { mut driven, mut drained }: Orders,
     mut reports: mpsc::Receiver<Report>,
     inventory: watch::Sender<Arc<Inventory>>,
     stop: CancellationToken,
@@ -46,6 +54,12 @@ pub(super) async fn publish(
                     return;
                 }
                 merge.configure(&driven.borrow_and_update());
+            }
+            changed = drained.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                merge.drain(drained.borrow_and_update().clone());
             }
             report = reports.recv() => {
                 let Some(report) = report else { return };
@@ -127,7 +141,7 @@ mod tests {
 
     fn listed(names: &[&str]) -> News {
         let config = backend("b1");
-        News::Seen(Backend {
+        News::Seen(Arc::new(Backend {
             name: config.name,
             pool: config.pool,
             presence: Presence::Unknown,
@@ -135,8 +149,11 @@ mod tests {
             version: None,
             cpus: None,
             memory: None,
+            disk: None,
+            drained: false,
+            unfinished: Vec::new(),
             containers: names.iter().map(|n| Arc::new(container(n, "b1"))).collect(),
-        })
+        }))
     }
 
     #[tokio::test(start_paused = true)]
@@ -144,13 +161,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("inventory.json");
         let driven = vec![Driven { config: Arc::new(backend("b1")), generation: 1 }];
-        let merge = Merge::new(&driven, &Cached::default());
+        let merge = Merge::new(&driven, &Cached::default(), BTreeSet::new());
         let (sender, watched) = watch::channel(Arc::new(merge.inventory()));
-        let (_order, ordered) = watch::channel(driven);
+        let (_order, driven) = watch::channel(driven);
+        let (_drain, drained) = watch::channel(BTreeSet::new());
+        let orders = Orders { driven, drained };
         let (reports, reported) = mpsc::channel(1);
         let stop = CancellationToken::new();
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(publish(merge, ordered, reported, sender, stop.clone()));
+        tasks.spawn(publish(merge, orders, reported, sender, stop.clone()));
         tasks.spawn(keep(path.clone(), watched, Cached::default(), stop.clone()));
         for names in [&["a"][..], &["a", "b"], &["a", "b", "c"]] {
             let (published, done) = oneshot::channel();

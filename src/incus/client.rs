@@ -192,7 +192,7 @@ impl Client {
         if answer.status.is_success() { Ok(answer) } else { Err(failed(path, &answer)) }
     }
 
-    async fn get<T>(&self, path: &str, deadline: Duration) -> Result<T, IncusError>
+    pub(super) async fn get<T>(&self, path: &str, deadline: Duration) -> Result<T, IncusError>
     where
         T: serde::de::DeserializeOwned,
     {

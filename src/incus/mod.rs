@@ -10,6 +10,7 @@ pub mod client;
 pub mod events;
 pub mod exec;
 pub mod files;
+pub mod host;
 mod http;
 pub mod operation;
 mod pump;

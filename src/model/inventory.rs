@@ -46,6 +46,12 @@ pub struct Backend {
     pub cpus: Option<u64>,
     /// Memory used and total in bytes, once known.
     pub memory: Option<(u64, u64)>,
+    /// Used and total bytes of the storage pool that new containers get their disk from, once known.
+    pub disk: Option<(u64, u64)>,
+    /// An administrator wants nothing new here; logins go on.
+    pub drained: bool,
+    /// Instances that somebody began to create, and that are not containers yet: by name in Incus.
+    pub unfinished: Vec<String>,
     /// Its managed containers.
     pub containers: Vec<Arc<Container>>,
 }

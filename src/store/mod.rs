@@ -1,7 +1,8 @@
-//! Files that must outlive a restart. Called by `fleet` for the cached inventory; everything here
+//! Files that must outlive a restart. Called by `fleet`, for the cached inventory above all; all here
 //! blocks, so it runs off the async threads. It never decides what is written.
 
 pub mod atomic;
+pub mod drained;
 pub mod inventory;
 pub mod joblog;
 pub mod keys;

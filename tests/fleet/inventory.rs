@@ -41,6 +41,9 @@ async fn follow(lab: &Lab, backend: Backend, name: &str) {
     let running = Running::start(lab, std::slice::from_ref(&backend));
     let up = running.until("up", 10, is_up).await;
     assert!(up.backends[0].version.is_some() && up.backends[0].cpus > Some(0));
+    let room =
+        |facts: Option<(u64, u64)>| facts.is_some_and(|(used, total)| 0 < used && used < total);
+    assert!(room(up.backends[0].memory) && room(up.backends[0].disk), "{:?}", up.backends[0]);
     let guest = lab.launch(0, name);
     let started = clock();
     let has_address = |i: &Inventory| named(i, name).is_some_and(|c| !c.addresses.is_empty());

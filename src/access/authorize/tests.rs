@@ -74,6 +74,9 @@ fn backend(name: &str, containers: Vec<Container>) -> Arc<Backend> {
         version: None,
         cpus: None,
         memory: None,
+        disk: None,
+        drained: false,
+        unfinished: Vec::new(),
         containers: containers.into_iter().map(Arc::new).collect(),
     })
 }

@@ -1,0 +1,133 @@
+//! What a host has: storage pools, images, its certificate.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Deserialize;
+
+use super::{
+    Client, IncusError,
+    client::{CALL_DEADLINE, escape},
+};
+
+/// Most pools whose space is looked at.
+const MAX_POOLS: usize = 32;
+/// For the space of a pool: one whose driver hangs is not waited for long.
+const SPACE_DEADLINE: Duration = Duration::from_secs(2);
+/// For a list of images, which can be long.
+const IMAGES_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A storage pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// `dir`, `btrfs`, `zfs` and the like.
+    pub driver: String,
+    /// Used and total bytes; `None` where Incus cannot tell.
+    pub space: Option<Space>,
+}
+
+/// Room on a disk, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Space {
+    /// In use.
+    pub used: u64,
+    /// In all.
+    pub total: u64,
+}
+
+/// An image that the host keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Image {
+    /// SHA-256, in hexadecimal.
+    #[serde(default)]
+    pub fingerprint: String,
+    /// What it can be called.
+    #[serde(default)]
+    pub aliases: Vec<Alias>,
+    /// In bytes.
+    #[serde(default)]
+    pub size: u64,
+}
+
+/// A name of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Alias {
+    /// The name.
+    pub name: String,
+}
+
+impl Client {
+    /// Used and total bytes of the pool that containers get their root disk from unless something
+    /// else is said: that of the profile `default`. `None` if it has none, or Incus cannot tell.
+    ///
+    /// # Errors
+    /// The backend is gone; nothing is retried.
+    pub async fn default_space(&self) -> Result<Option<Space>, IncusError> {
+        let profile = self.get::<Profile>("/1.0/profiles/default", CALL_DEADLINE).await;
+        let Some(profile) = known(profile)? else { return Ok(None) };
+        let root = profile.devices.values().find(|d| d.get("path").is_some_and(|p| p == "/"));
+        match root.and_then(|device| device.get("pool")) {
+            Some(pool) => self.space(pool).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The storage pools, at most 32.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn pools(&self) -> Result<Vec<Pool>, IncusError> {
+        let named: Vec<Named> = self.get("/1.0/storage-pools?recursion=1", CALL_DEADLINE).await?;
+        let mut pools = Vec::new();
+        for Named { name, driver } in named.into_iter().take(MAX_POOLS) {
+            let space = self.space(&name).await?;
+            pools.push(Pool { name, driver, space });
+        }
+        Ok(pools)
+    }
+
+    /// The images that are there.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn images(&self) -> Result<Vec<Image>, IncusError> {
+        self.get("/1.0/images?recursion=1", IMAGES_DEADLINE).await
+    }
+
+    async fn space(&self, pool: &str) -> Result<Option<Space>, IncusError> {
+        let path = format!("/1.0/storage-pools/{}/resources", escape(pool));
+        let found = known(self.get::<Resources>(&path, SPACE_DEADLINE).await)?;
+        Ok(found.map(|r| r.space).filter(|space| space.total > 0))
+    }
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    #[serde(default)]
+    devices: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+    #[serde(default)]
+    driver: String,
+}
+
+#[derive(Deserialize)]
+struct Resources {
+    #[serde(default)]
+    space: Space,
+}
+
+/// What Incus refuses to tell, or takes too long for, is not known; that it is gone is an error.
+fn known<T>(answer: Result<T, IncusError>) -> Result<Option<T>, IncusError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(IncusError::Timeout(_)) => Ok(None),
+        Err(error) if error.is_unavailable() => Err(error),
+        Err(_) => Ok(None),
+    }
+}
