@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     clock,
-    command::context::{Environment, Meter, Usage},
+    command::context::{Environment, Meter, PublicKeys, Usage},
     config::{self, Config, needs_restart},
     console::{
         Console, ConsoleError, Services,
@@ -192,10 +192,15 @@ fn build(
     let runtimes = Runtimes::default();
     runtimes.add(tokio::runtime::Handle::current());
     let jumps = reach.clone();
+    let public = PublicKeys {
+        host: keys.host.iter().map(|k| k.public_key().clone()).collect(),
+        ca: vec![keys.ca.public_key().clone()],
+    };
     let environment = Environment {
+        keys: Arc::new(public),
         usage: meter(registry.clone(), runtimes.clone()),
         reload: Arc::new(move || reloaded.reload()),
-        ..Environment::new(fleet.clone(), clock::timestamp())
+        ..Environment::new(fleet.clone(), config.clone(), clock::timestamp())
     };
     let console = Console::new(Services {
         environment: Arc::new(environment),

@@ -40,6 +40,16 @@ pub fn resident_bytes() -> u64 {
     resident(&status)
 }
 
+/// The machine's name; `localhost` if the system does not tell.
+#[must_use]
+pub fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" | "(none)" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
 /// `VmRSS` of proc(5), which is in units of 1024 bytes.
 fn resident(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

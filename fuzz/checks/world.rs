@@ -51,7 +51,7 @@ impl World {
         let fleet = Fleet::start(&[], link.clone(), Path::new("/nonexistent"), &tasks, stop);
         let environment = Environment {
             inventory: listed.clone(),
-            ..Environment::new(fleet.clone(), clock::timestamp())
+            ..Environment::new(fleet.clone(), configured.clone(), clock::timestamp())
         };
         let services = Services {
             environment: Arc::new(environment),

@@ -1,6 +1,6 @@
 //! What a command may look at: who asks, the time, and the sentinel around it.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{fmt, net::SocketAddr, ops::Deref, sync::Arc};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -10,13 +10,16 @@ use super::{
     render::Format,
 };
 use crate::{
+    config::{Advertise, Config},
     fleet::Fleet,
     incus::Client,
     model::{
         container::Container,
         inventory::{Inventory, Presence},
+        key::PublicKey,
         principal::{Principal, Role},
     },
+    process,
 };
 
 /// What the sentinel does and uses at one moment.
@@ -42,6 +45,15 @@ pub type Meter = Arc<dyn Fn() -> Usage + Send + Sync>;
 /// Reads the configuration again: the changed keys that need a restart, or the first mistake.
 pub type Reload = Arc<dyn Fn() -> Result<Vec<&'static str>, String> + Send + Sync>;
 
+/// The sentinel's own public keys.
+#[derive(Debug, Default)]
+pub struct PublicKeys {
+    /// Those that the door proves, Ed25519 first.
+    pub host: Vec<PublicKey>,
+    /// Those whose certificates containers are to trust.
+    pub ca: Vec<PublicKey>,
+}
+
 /// What commands need from the rest of the sentinel.
 #[derive(Clone)]
 pub struct Environment {
@@ -49,6 +61,10 @@ pub struct Environment {
     pub inventory: watch::Receiver<Arc<Inventory>>,
     /// The backends, and the work on containers.
     pub fleet: Fleet,
+    /// The configuration, now and later.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// The sentinel's own public keys.
+    pub keys: Arc<PublicKeys>,
     /// What the sentinel does and uses now.
     pub usage: Meter,
     /// Reads the configuration again.
@@ -63,10 +79,12 @@ impl Environment {
     /// That of `fleet`, without anything that leads beyond it: nothing is used, a reload does
     /// nothing.
     #[must_use]
-    pub fn new(fleet: Fleet, started: Timestamp) -> Self {
+    pub fn new(fleet: Fleet, config: watch::Receiver<Arc<Config>>, started: Timestamp) -> Self {
         Self {
             inventory: fleet.inventory(),
             fleet,
+            config,
+            keys: Arc::default(),
             usage: Arc::new(Usage::default),
             reload: Arc::new(|| Ok(Vec::new())),
             started,
@@ -84,6 +102,8 @@ pub struct Context {
     pub format: Format,
     /// The time of the question.
     pub now: Timestamp,
+    /// At which address the person reached the sentinel, if she came over a network.
+    pub reached: Option<SocketAddr>,
     /// The rest of the sentinel.
     pub environment: Arc<Environment>,
 }
@@ -123,6 +143,20 @@ impl Context {
         found.ok_or_else(|| {
             Failure::new(Kind::NotFound, format!("no container named \"{name}\""))
                 .hint("type `list` to see the containers")
+        })
+    }
+
+    /// Where people reach the door: as configured, else where the person who asks did, else by
+    /// the machine's host name.
+    #[must_use]
+    pub fn door(&self) -> Advertise {
+        let config = self.config.borrow();
+        let reached = self
+            .reached
+            .map(|at| Advertise { host: at.ip().to_canonical().to_string(), port: at.port() });
+        config.ssh.advertise.clone().or(reached).unwrap_or_else(|| Advertise {
+            host: process::host_name(),
+            port: config.ssh.listen.first().map_or(22, SocketAddr::port),
         })
     }
 

@@ -1,6 +1,6 @@
 //! A small fleet for the tests of this module and of `console`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use super::{
     render::{Format, Outcome},
     terminal::Terminal,
 };
+use crate::config::{self, Config};
 use crate::fleet::Fleet;
 use crate::model::{
     authorized_keys::{AuthorizedKey, KeyOptions},
@@ -116,6 +117,13 @@ pub(crate) fn fleet() -> Inventory {
     Inventory::new(vec![Arc::new(one), backend("spot-2", away, others)])
 }
 
+/// The least configuration.
+pub(crate) fn config() -> watch::Receiver<Arc<Config>> {
+    let text = format!("admin.authorized_keys = ['{}']", key("admin").to_line());
+    let config = config::parse(&text, "sentinel.toml", Path::new("/etc/containarium")).unwrap();
+    watch::channel(Arc::new(config)).1
+}
+
 /// The time `seconds` after the sentinel's start.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).unwrap()
@@ -133,10 +141,10 @@ pub(crate) fn context(principal: Principal) -> Context {
             panics: 0,
         }),
         version: "0.0.0-test",
-        ..Environment::new(fleet, at(0))
+        ..Environment::new(fleet, config(), at(0))
     };
     let (format, now) = (Format::Plain, at(3600));
-    Context { principal, format, now, environment: Arc::new(environment) }
+    Context { principal, format, now, reached: None, environment: Arc::new(environment) }
 }
 
 /// Runs an exec line that waits for nothing.

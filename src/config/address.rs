@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
+    Advertise,
     problem::Fault,
     section::Read,
     tree::{Node, shown},
@@ -42,6 +43,15 @@ pub(super) fn place(node: &Node) -> Read<Place> {
         }
         text => host_port(text).map(Place::Remote),
     }
+}
+
+/// Where people reach the door: `HOST` or `HOST:PORT`.
+pub(super) fn advertise(node: &Node) -> Read<Advertise> {
+    let text = text(node)?;
+    let address = host_port(text)?;
+    let (host, port) = address.rsplit_once(':').unwrap_or((&address, "22"));
+    let host = host.trim_matches(['[', ']']).to_owned();
+    Ok(Advertise { host, port: port.parse().unwrap_or(22) })
 }
 
 /// A route's destination: account and `HOST:PORT`.

@@ -54,6 +54,8 @@ pub struct Config {
 pub struct Ssh {
     /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,
+    /// Where people reach the door, as commands tell them; `None`: where the one who asks did.
+    pub advertise: Option<Advertise>,
     /// Directory of host keys, CA key and link key.
     pub host_keys: PathBuf,
     /// From accept to success, wall to wall.
@@ -68,6 +70,15 @@ pub struct Ssh {
     pub max_startups_per_source: usize,
     /// Unauthenticated connections in all.
     pub max_startups: usize,
+}
+
+/// Where people reach the door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advertise {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
 }
 
 /// Who administers.

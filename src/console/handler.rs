@@ -194,7 +194,7 @@ impl Handler for Visitor {
     ) -> Result<(), Self::Error> {
         let reason = match &*self.visit {
             Visit::Apology { sentence, .. } => sentence.clone(),
-            Visit::Console(_) | Visit::Choice { .. } => {
+            Visit::Console(..) | Visit::Choice { .. } => {
                 "unix sockets are reached through a container's own login".to_owned()
             }
         };

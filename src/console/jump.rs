@@ -75,10 +75,10 @@ pub fn resolve(
 /// The containers that a visitor may open ports of.
 fn usable(visit: &Visit, inventory: &Inventory) -> Result<Vec<Arc<Container>>, JumpError> {
     match visit {
-        Visit::Console(Principal { role: Role::Admin, .. }) => {
+        Visit::Console(Principal { role: Role::Admin, .. }, _) => {
             Ok(inventory.containers().chain(inventory.duplicates()).cloned().collect())
         }
-        Visit::Console(Principal { role: Role::Member, key, .. }) => {
+        Visit::Console(Principal { role: Role::Member, key, .. }, _) => {
             let key = key.as_ref();
             Ok(key
                 .into_iter()
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn names_and_addresses_resolve_among_what_the_visitor_may_use() {
         let inventory = fleet();
-        let (ops, alice) = (Visit::Console(admin()), Visit::Console(member("alice")));
+        let (ops, alice) = (Visit::Console(admin(), None), Visit::Console(member("alice"), None));
         let dave = choice("dave", &["alice"]);
         let table = [
             (&ops, "alice", Some(("alice", "spot-1"))),
@@ -161,13 +161,13 @@ mod tests {
 
     #[test]
     fn a_shared_address_is_refused_with_the_names() {
-        let error = resolve("10.0.3.100", &Visit::Console(admin()), &fleet()).unwrap_err();
+        let error = resolve("10.0.3.100", &Visit::Console(admin(), None), &fleet()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "address 10.0.3.100 is that of several containers: \
              alice on spot-1, carol on spot-2; use a name"
         );
-        let nasty = resolve("\x1b[2J", &Visit::Console(admin()), &fleet()).unwrap_err();
+        let nasty = resolve("\x1b[2J", &Visit::Console(admin(), None), &fleet()).unwrap_err();
         assert!(!nasty.to_string().contains('\x1b'));
     }
 
@@ -180,7 +180,7 @@ mod tests {
         bob.keys[0].options.from = Some("192.0.2.0/24".to_owned());
         let up = Presence::Up { since: at(0) };
         let inventory = Inventory::new(vec![backend("spot-1", up, vec![alice, bob])]);
-        let console = Visit::Console(member("alice"));
+        let console = Visit::Console(member("alice"), None);
         assert!(resolve("alice", &console, &inventory).is_err());
         assert!(resolve("bob", &console, &inventory).is_err());
         let choice = choice("alice", &["alice", "bob"]);

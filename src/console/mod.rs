@@ -17,7 +17,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
 use futures_util::future::BoxFuture;
@@ -53,8 +53,9 @@ pub struct Services {
 /// Why somebody is here. Decided by the door; it cannot change during a connection.
 #[derive(Debug, Clone)]
 pub enum Visit {
-    /// Commands, and jumps to the containers that the person may use.
-    Console(Principal),
+    /// Commands, and jumps to the containers that the person may use. The address is the one at
+    /// which she reached the sentinel, if she came over a network.
+    Console(Principal, Option<SocketAddr>),
     /// The key opens several containers and the login named none: sessions list them, jumps work.
     Choice {
         /// Who.
@@ -155,7 +156,7 @@ impl Console {
         };
         let ended = match (ended, &visit) {
             (Some(ended), _) => ended,
-            (None, Visit::Console(_) | Visit::Choice { .. }) => session.await,
+            (None, Visit::Console(..) | Visit::Choice { .. }) => session.await,
             (None, Visit::Apology { sentence, .. }) => tokio::select! {
                 ended = &mut session => ended,
                 () = dismiss(&handle, sentence, presence) => Ok(()),

@@ -8,7 +8,7 @@ use super::{Console, Services, Visit};
 use crate::{
     command::{
         context::Environment,
-        testing::{admin, at, fleet},
+        testing::{admin, at, config, fleet},
     },
     fleet::Fleet,
     link::{
@@ -34,14 +34,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn enter() -> (Connection, JoinSet<()>) {
     let fleet = Fleet::fixed(watch::channel(Arc::new(fleet())).1);
     let services = Services {
-        environment: Arc::new(Environment::new(fleet, at(0))),
+        environment: Arc::new(Environment::new(fleet, config(), at(0))),
         open_port: Arc::new(|_, _| Box::pin(async { Err("closed".to_owned()) })),
     };
     let console = Console::new(services).unwrap();
     let (near, far) = duplex(64 * 1024);
     let pinned = [console.host_key().clone()];
     let mut server = JoinSet::new();
-    server.spawn(async move { console.serve(far, Visit::Console(admin())).await.unwrap() });
+    server.spawn(async move { console.serve(far, Visit::Console(admin(), None)).await.unwrap() });
     let credential = Credential::None;
     let login = Login { ident: "SSH-2.0-x", pinned: &pinned, user: "console", credential };
     (log_in(Socket::Other(Box::new(near)), login).await.unwrap(), server)

@@ -3,9 +3,12 @@
 //! Replies to requests are given by `handler`, in the connection's own order; this task reads the
 //! same requests from the channel and does what they ask.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, server::Msg};
@@ -97,7 +100,7 @@ pub(super) async fn run(channel: Channel<Msg>, services: Arc<Services>, visit: A
 pub(super) fn has_subsystems(visit: &Visit) -> bool {
     match visit {
         Visit::Apology { .. } | Visit::Choice { .. } => true,
-        Visit::Console(_) => false,
+        Visit::Console(..) => false,
     }
 }
 
@@ -132,11 +135,11 @@ async fn answer(
     visit: &Visit,
 ) -> Outcome {
     match (visit, request) {
-        (Visit::Console(principal), Request::Exec(line)) => {
-            command::execute_line(line, &context(services, principal), terminal).await
+        (Visit::Console(principal, reached), Request::Exec(line)) => {
+            command::execute_line(line, &context(services, principal, *reached), terminal).await
         }
-        (Visit::Console(_), Request::Shell) if terminal.pty().is_some() => command::short_help(),
-        (Visit::Console(_), Request::Shell | Request::Subsystem) => {
+        (Visit::Console(..), Request::Shell) if terminal.pty().is_some() => command::short_help(),
+        (Visit::Console(..), Request::Shell | Request::Subsystem) => {
             let help = command::short_help();
             Outcome { stdout: String::new(), stderr: help.stdout, status: Kind::Usage.status() }
         }
@@ -155,11 +158,12 @@ async fn answer(
     }
 }
 
-fn context(services: &Services, principal: &Principal) -> Context {
+fn context(services: &Services, principal: &Principal, reached: Option<SocketAddr>) -> Context {
     Context {
         principal: principal.clone(),
         format: Format::Plain,
         now: crate::clock::timestamp(),
+        reached,
         environment: Arc::clone(&services.environment),
     }
 }

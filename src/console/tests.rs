@@ -80,7 +80,8 @@ struct Answer {
 
 fn services(inventory: Inventory, open_port: OpenPort) -> Services {
     let fleet = Fleet::fixed(watch::channel(Arc::new(inventory)).1);
-    let environment = Environment { version: "0.0.0-test", ..Environment::new(fleet, at(0)) };
+    let environment =
+        Environment { version: "0.0.0-test", ..Environment::new(fleet, config(), at(0)) };
     Services { environment: Arc::new(environment), open_port }
 }
 
@@ -146,7 +147,7 @@ fn apology() -> Visit {
 
 #[tokio::test]
 async fn a_command_runs_with_its_outputs_apart_and_its_end_in_order() {
-    let visitor = enter(&console(), Visit::Console(admin())).await;
+    let visitor = enter(&console(), Visit::Console(admin(), None)).await;
     let list = exec(&visitor, "list --json").await;
     let json: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
     assert_eq!(json.as_array().unwrap().len(), 3);
@@ -163,7 +164,7 @@ async fn a_command_runs_with_its_outputs_apart_and_its_end_in_order() {
 
 #[tokio::test]
 async fn a_member_cannot_see_others() {
-    let visitor = enter(&console(), Visit::Console(member("alice"))).await;
+    let visitor = enter(&console(), Visit::Console(member("alice"), None)).await;
     assert_eq!(exec(&visitor, "list -q").await.stdout, "alice\n");
     assert_eq!(exec(&visitor, "info bob").await.status, Some(3));
     assert_eq!(exec(&visitor, "status").await.status, Some(77));
@@ -171,7 +172,7 @@ async fn a_member_cannot_see_others() {
 
 #[tokio::test]
 async fn shells_and_subsystems_and_second_requests_end_politely() {
-    let visitor = enter(&console(), Visit::Console(admin())).await;
+    let visitor = enter(&console(), Visit::Console(admin(), None)).await;
     let channel = visitor.client.channel_open_session().await.unwrap();
     channel.set_env(true, "LANG", "C").await.unwrap();
     channel.request_shell(true).await.unwrap();
@@ -224,7 +225,7 @@ async fn an_apology_is_one_sentence_whatever_was_asked() {
 #[tokio::test(start_paused = true)]
 async fn an_apology_without_a_session_ends_after_a_while_and_a_console_does_not() {
     let mut sorry = enter(&console(), apology()).await;
-    let mut admin = enter(&console(), Visit::Console(admin())).await;
+    let mut admin = enter(&console(), Visit::Console(admin(), None)).await;
     assert!(timeout(Duration::from_secs(9), sorry.server.join_next()).await.is_err());
     timeout(Duration::from_secs(6), sorry.server.join_next()).await.unwrap().unwrap().unwrap();
     let parted = sorry.parted.lock().unwrap().clone();
@@ -259,7 +260,7 @@ fn large_fleet() -> Inventory {
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_gets_all_of_a_long_output() {
     let console = Arc::new(Console::new(services(large_fleet(), nothing_opens())).unwrap());
-    let visitor = enter(&console, Visit::Console(admin())).await;
+    let visitor = enter(&console, Visit::Console(admin(), None)).await;
     let mut channel = visitor.client.channel_open_session().await.unwrap();
     channel.exec(true, "list").await.unwrap();
     let (mut length, mut status) = (0, None);
@@ -279,7 +280,7 @@ async fn a_slow_reader_gets_all_of_a_long_output() {
 #[tokio::test]
 async fn an_interrupted_command_ends_with_130() {
     let console = Arc::new(Console::new(services(large_fleet(), nothing_opens())).unwrap());
-    let visitor = enter(&console, Visit::Console(admin())).await;
+    let visitor = enter(&console, Visit::Console(admin(), None)).await;
     let channel = visitor.client.channel_open_session().await.unwrap();
     channel.exec(true, "list").await.unwrap();
     channel.signal(Sig::INT).await.unwrap();
@@ -289,7 +290,7 @@ async fn an_interrupted_command_ends_with_130() {
 
 #[tokio::test]
 async fn dropping_the_server_ends_the_connection() {
-    let mut visitor = enter(&console(), Visit::Console(admin())).await;
+    let mut visitor = enter(&console(), Visit::Console(admin(), None)).await;
     let _session = visitor.client.channel_open_session().await.unwrap();
     visitor.server.shutdown().await;
     timeout(Duration::from_secs(5), async {
@@ -335,7 +336,7 @@ fn echo() -> (OpenPort, Arc<AtomicUsize>) {
 async fn a_jump_reaches_the_container_and_half_closes() {
     let (open, opened) = echo();
     let console = Arc::new(Console::new(services(fleet(), open)).unwrap());
-    let visitor = enter(&console, Visit::Console(admin())).await;
+    let visitor = enter(&console, Visit::Console(admin(), None)).await;
     for host in ["carolina", "10.0.3.100", "localhost", "169.254.169.254", "fd00::1"] {
         let refused = refusal(&visitor, host, 22).await;
         assert!(matches!(refused, AdministrativelyProhibited), "{host}");

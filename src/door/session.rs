@@ -153,7 +153,8 @@ async fn connect(
         "login"
     );
     let ident = passed_on(connection.transport.peer_ident().unwrap_or(IDENT));
-    let visitor = Visitor { permit: &permit, id, ident: &ident };
+    let reached = connection.socket.local_addr();
+    let visitor = Visitor { permit: &permit, id, ident: &ident, reached };
     let (lines, mut told) = mpsc::channel(LINES);
     let opened = tokio::select! {
         biased;

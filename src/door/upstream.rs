@@ -1,7 +1,7 @@
 //! The other side of a person's connection: a container, a route's far side, the console, or, when
 //! none of them can be had, an apology.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -57,6 +57,8 @@ pub(super) struct Visitor<'a> {
     pub(super) id: u64,
     /// The client's identification line.
     pub(super) ident: &'a str,
+    /// At which address of ours she arrived.
+    pub(super) reached: Option<SocketAddr>,
 }
 
 /// Opens the far side, with what was done `ahead` for it. A fault of the far side is told by an apology, which is a far side, too.
@@ -72,7 +74,9 @@ pub(super) async fn open(
 ) -> Result<Upstream, LoginError> {
     let principal = visitor.permit.principal().clone();
     let failed = match visitor.permit.target() {
-        Target::Console => return console(shared, Visit::Console(principal)).await,
+        Target::Console => {
+            return console(shared, Visit::Console(principal, visitor.reached)).await;
+        }
         Target::Choice(containers) => {
             let containers = containers.clone();
             return console(shared, Visit::Choice { principal, containers }).await;

@@ -73,6 +73,15 @@ impl Socket {
         }
     }
 
+    /// Our own address, as the peer sees it, for TCP.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp { stream, .. } => stream.local_addr().ok(),
+            Self::Other(_) => None,
+        }
+    }
+
     /// Whether the peer has closed or reset the connection, even if unread bytes wait before the
     /// end. Only known for TCP.
     #[must_use]

@@ -8,6 +8,7 @@ use std::{
 
 use super::super::{
     Admin, Log, LogFormat, Ssh,
+    address::advertise,
     keys::{authorized_key, authorized_keys_file, public_key},
     path::path,
     problem::Fault,
@@ -26,6 +27,7 @@ const HOUR: u64 = 3600;
 
 pub(super) fn ssh(mut section: Section<'_>, base: &Path) -> Result<Ssh, Told> {
     let listen = section.list("listen", socket_address);
+    let advertise = section.maybe("advertise", advertise);
     let host_keys = section.or("host_keys", base.join("keys"), path(base));
     let login_grace = section.or("login_grace", Duration::from_secs(30), duration(1, 600));
     let wait = section.or("wait", Duration::from_secs(120), duration(0, HOUR));
@@ -38,6 +40,7 @@ pub(super) fn ssh(mut section: Section<'_>, base: &Path) -> Result<Ssh, Told> {
     section.finish(|key| (key == "authorized_keys").then_some("admin.authorized_keys"));
     Ok(Ssh {
         listen: listen?,
+        advertise: advertise?,
         host_keys: host_keys?,
         login_grace: login_grace?,
         wait: wait?,

@@ -64,6 +64,7 @@ pub(super) fn config(
 fn home_of(key: &str) -> Option<&'static str> {
     Some(match key {
         "listen" => "ssh.listen",
+        "advertise" => "ssh.advertise",
         "host_keys" => "ssh.host_keys",
         "login_grace" => "ssh.login_grace",
         "wait" => "ssh.wait",

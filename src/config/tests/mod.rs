@@ -34,6 +34,7 @@ fn defaults_are_what_the_documentation_says() {
         config.ssh,
         Ssh {
             listen: vec!["[::]:22".parse().unwrap()],
+            advertise: None,
             host_keys: "/etc/containarium/keys".into(),
             login_grace: Duration::from_secs(30),
             wait: Duration::from_secs(120),
@@ -54,7 +55,7 @@ fn defaults_are_what_the_documentation_says() {
 fn every_key_is_read() {
     let text = format!(
         "state_dir = 's'\ncontrol_socket = '/c'\n[ssh]\nlisten = ['127.0.0.1:0', '[::1]:2222']\n\
-         host_keys = 'k'\nlogin_grace = '1500ms'\nwait = '0s'\ndrain = '1h'\n\
+         advertise = '[2001:db8::2]:2222'\nhost_keys = 'k'\nlogin_grace = '1500ms'\nwait = '0s'\ndrain = '1h'\n\
          user_ca_keys = ['{KEY}']\nmax_startups_per_source = 2\nmax_startups = 3\n\
          [admin]\nlogin = 'ops'\nuser_ca_keys = ['{KEY}']\n\
          [log]\nformat = 'json'\nlevel = 'warn,containarium::door=trace'\n\
@@ -69,6 +70,8 @@ fn every_key_is_read() {
     assert_eq!(config.ssh.login_grace, Duration::from_millis(1500));
     assert_eq!((config.ssh.wait, config.ssh.drain), (Duration::ZERO, Duration::from_secs(3600)));
     assert_eq!(config.ssh.listen.len(), 2);
+    let advertise = Advertise { host: "2001:db8::2".to_owned(), port: 2222 };
+    assert_eq!(config.ssh.advertise, Some(advertise));
     assert_eq!((config.ssh.max_startups_per_source, config.ssh.max_startups), (2, 3));
     assert_eq!(config.admin.login.as_str(), "ops");
     assert_eq!((config.admin.keys.len(), config.admin.user_ca_keys.len()), (0, 1));

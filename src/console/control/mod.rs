@@ -97,7 +97,7 @@ impl Control {
             };
             let (console, stop) = (Arc::clone(&console), stop.clone());
             tracker.spawn(async move {
-                let visit = Visit::Console(local());
+                let visit = Visit::Console(local(), None);
                 if let Some(Err(e)) = stop.run_until_cancelled(console.serve(stream, visit)).await {
                     tracing::debug!(error = %e, "local command ended badly");
                 }
