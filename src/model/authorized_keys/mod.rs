@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::{
     key::{KeyError, PublicKey},
     source::patterns_match,
+    text::printable,
 };
 
 /// Most lines read from one file.
@@ -14,6 +15,9 @@ pub const MAX_LINES: usize = 1000;
 
 /// Longest line, in bytes; a longer one is refused.
 pub const MAX_LINE: usize = 16 * 1024;
+
+/// Longest comment written, in characters.
+const MAX_COMMENT: usize = 200;
 
 /// One accepted line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +62,18 @@ pub struct Refused {
     pub line: usize,
     /// Why.
     pub reason: String,
+}
+
+impl AuthorizedKey {
+    /// The line for a file: options, key and comment, made printable. Reading it gives the same key
+    /// with the same options.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        let options = options::write(&self.options);
+        let comment = printable(self.key.comment(), MAX_COMMENT);
+        let line = format!("{options} {} {comment}", self.key.to_line());
+        line.trim_matches(BLANKS).to_owned()
+    }
 }
 
 impl KeyOptions {

@@ -1,6 +1,6 @@
 //! The options in front of a key (sshd(8), on the file's format).
 
-use jiff::{civil::DateTime, tz::Offset};
+use jiff::{Timestamp, civil::DateTime, tz::Offset};
 
 use super::KeyOptions;
 use crate::model::{source::patterns_match, text::printable};
@@ -26,6 +26,31 @@ pub(super) fn parse(text: &str) -> Result<KeyOptions, String> {
         }
         rest = rest.strip_prefix(',').ok_or("an option does not end with its quote")?;
     }
+}
+
+/// The list that reads as these options; empty if they restrict nothing.
+pub(super) fn write(options: &KeyOptions) -> String {
+    let flags = [
+        (options.no_port_forwarding, "no-port-forwarding"),
+        (options.no_agent_forwarding, "no-agent-forwarding"),
+        (options.no_x11_forwarding, "no-X11-forwarding"),
+        (options.no_pty, "no-pty"),
+        (options.no_user_rc, "no-user-rc"),
+        (options.no_touch_required, "no-touch-required"),
+        (options.verify_required, "verify-required"),
+    ];
+    let time = |end| Timestamp::from_second(end).map(|t| t.strftime("%Y%m%d%H%M%SZ").to_string());
+    let values = [
+        // A time that cannot be written is one that never comes.
+        ("expiry-time", options.expires.and_then(|end| time(end).ok())),
+        ("from", options.from.clone()),
+        ("command", options.command.clone()),
+    ];
+    let flags = flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned());
+    let values = values.into_iter().filter_map(|(name, value)| {
+        value.map(|value| format!("{name}=\"{}\"", value.replace('"', "\\\"")))
+    });
+    flags.chain(values).collect::<Vec<_>>().join(",")
 }
 
 fn set_flag(options: &mut KeyOptions, name: &str) -> Result<(), String> {

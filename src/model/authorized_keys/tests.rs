@@ -52,6 +52,27 @@ fn flags_are_read_in_order() {
 }
 
 #[test]
+fn what_is_written_reads_the_same() {
+    for options in [
+        "",
+        "restrict",
+        "no-pty,verify-required",
+        r#"command="ls -l, \"a b\" # \n",no-user-rc"#,
+        r#"command="a\\" b""#,
+        r#"from="10.0.0.0/8,!10.0.0.7",expiry-time="20301231""#,
+        r#"expiry-time="203012312359Z",no-touch-required"#,
+    ] {
+        let (keys, _) = parse(&format!("{options} {KEY} bob's \u{1b}[2J laptop"));
+        let line = keys[0].to_line();
+        let (again, refused) = parse(&line);
+        assert_eq!((again.len(), refused.len()), (1, 0), "{line}");
+        assert_eq!((&again[0], again[0].to_line()), (&keys[0], line.clone()), "{line}");
+        assert!(!line.contains('\u{1b}') && line.ends_with("laptop"), "{line}");
+    }
+    assert_eq!(parse(KEY).0[0].to_line(), KEY);
+}
+
+#[test]
 fn values_are_unquoted() {
     let command = |text: &str| options(text).command.unwrap();
     assert_eq!(command(r#"command="ls -l, \"a b\" # \n""#), r#"ls -l, "a b" # \n"#);
