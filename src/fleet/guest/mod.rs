@@ -1,6 +1,8 @@
 //! Inside a container: scripts that run as its root, through Incus. What a script is told comes as
 //! arguments and standard input, never as part of its text.
 
+pub mod account;
+
 use std::time::Duration;
 
 use tokio::time::timeout;
