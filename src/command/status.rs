@@ -1,5 +1,7 @@
 //! `status`: the sentinel itself, its backends, and what is wrong.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -7,9 +9,12 @@ use super::{
     context::{Context, Usage},
     failure::Failure,
     report::{Field, Part, Report, Table},
-    view::{age, size},
+    view::{age, share, size},
 };
-use crate::model::inventory::{Backend, Inventory, Presence};
+use crate::{
+    fleet::job::Job,
+    model::inventory::{Backend, Inventory, Presence},
+};
 
 #[derive(Serialize)]
 struct Status {
@@ -21,6 +26,7 @@ struct Status {
     containers: usize,
     process: Process,
     backends: Vec<BackendView>,
+    jobs: Vec<JobView>,
     problems: Vec<String>,
 }
 
@@ -30,6 +36,13 @@ struct Process {
     descriptors: usize,
     resident_bytes: u64,
     panics: u64,
+}
+
+/// Work on a container that is under way.
+#[derive(Serialize)]
+struct JobView {
+    container: String,
+    what: &'static str,
 }
 
 #[derive(Serialize)]
@@ -44,16 +57,20 @@ struct BackendView {
     cpus: Option<u64>,
     memory_used: Option<u64>,
     memory_total: Option<u64>,
+    disk_used: Option<u64>,
+    disk_total: Option<u64>,
     containers: usize,
+    drained: bool,
 }
 
 const COLUMNS: &[&str] =
-    &["BACKEND", "POOL", "PRESENCE", "INCUS", "CONTAINERS", "CPUS", "MEMORY", "REFRESHED"];
+    &["BACKEND", "POOL", "PRESENCE", "INCUS", "CONTAINERS", "CPUS", "MEMORY", "DISK", "REFRESHED"];
 
 pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     let inventory = context.snapshot();
     let Usage { sessions, connections, tasks, descriptors, resident_bytes, panics } =
         (context.usage)();
+    let jobs = context.fleet.jobs().all();
     let status = Status {
         version: context.version,
         started: context.started,
@@ -63,7 +80,11 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         containers: inventory.containers().count(),
         process: Process { tasks, descriptors, resident_bytes, panics },
         backends: inventory.backends.iter().map(|b| BackendView::new(b)).collect(),
-        problems: problems(&inventory, panics),
+        problems: problems(&inventory, &jobs, panics),
+        jobs: jobs
+            .iter()
+            .map(|j| JobView { container: j.container.to_string(), what: j.what })
+            .collect(),
     };
     let memory = size(resident_bytes);
     let fields = vec![
@@ -72,6 +93,10 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         Field::one("Sessions", status.sessions.to_string()),
         Field::one("Containers", status.containers.to_string()),
         Field::one("Process", format!("{memory}, {tasks} tasks, {descriptors} descriptors")),
+        Field::many(
+            "Under way",
+            status.jobs.iter().map(|j| format!("{} {}", j.what, j.container)).collect(),
+        ),
         Field::many("Problems", status.problems.clone()),
     ];
     let rows = status.backends.iter().map(|b| b.row(context.now)).collect();
@@ -80,7 +105,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     Ok(report.part(Part::Table(Table { columns: COLUMNS, rows })))
 }
 
-fn problems(inventory: &Inventory, panics: u64) -> Vec<String> {
+fn problems(inventory: &Inventory, jobs: &[Arc<Job>], panics: u64) -> Vec<String> {
     let bugs = (panics > 0).then(|| format!("panics since start: {panics}; the log has them"));
     let away = inventory.backends.iter().filter_map(|b| match &b.presence {
         Presence::Away { reason, .. } => Some(format!("backend {}: {reason}", b.name)),
@@ -94,7 +119,21 @@ fn problems(inventory: &Inventory, panics: u64) -> Vec<String> {
     let labels = all.flat_map(|c| {
         c.problems.iter().map(move |p| format!("container {} on {}: {p}", c.name, c.backend))
     });
-    bugs.into_iter().chain(away).chain(duplicates).chain(labels).collect()
+    bugs.into_iter()
+        .chain(away)
+        .chain(duplicates)
+        .chain(half_made(inventory, jobs))
+        .chain(labels)
+        .collect()
+}
+
+/// What a `create` that was cut off left behind: not what one makes at this moment.
+fn half_made(inventory: &Inventory, jobs: &[Arc<Job>]) -> Vec<String> {
+    let is_worked_on = |instance: &String| jobs.iter().any(|j| j.container.instance() == *instance);
+    let found = inventory.backends.iter().flat_map(|b| b.unfinished.iter().map(move |i| (b, i)));
+    let left = found.filter(|(_, instance)| !is_worked_on(instance));
+    left.map(|(b, i)| format!("instance {i} on {} is half made; `create` makes it anew", b.name))
+        .collect()
 }
 
 impl BackendView {
@@ -115,19 +154,19 @@ impl BackendView {
             cpus: backend.cpus,
             memory_used: backend.memory.map(|(used, _)| used),
             memory_total: backend.memory.map(|(_, total)| total),
+            disk_used: backend.disk.map(|(used, _)| used),
+            disk_total: backend.disk.map(|(_, total)| total),
             containers: backend.containers.len(),
+            drained: backend.drained,
         }
     }
 
     fn row(&self, now: Timestamp) -> Vec<String> {
         let ago = |at: Option<Timestamp>| at.map(|at| format!("{} ago", age(now, at)));
+        let drained = if self.drained { ", drained" } else { "" };
         let presence = match self.since {
-            Some(since) => format!("{} for {}", self.presence, age(now, since)),
-            None => self.presence.to_owned(),
-        };
-        let memory = match (self.memory_used, self.memory_total) {
-            (Some(used), Some(total)) => format!("{} of {}", size(used), size(total)),
-            (Some(_) | None, Some(_) | None) => String::new(),
+            Some(since) => format!("{} for {}{drained}", self.presence, age(now, since)),
+            None => format!("{}{drained}", self.presence),
         };
         vec![
             self.name.clone(),
@@ -136,7 +175,8 @@ impl BackendView {
             self.version.clone().unwrap_or_default(),
             self.containers.to_string(),
             self.cpus.map(|c| c.to_string()).unwrap_or_default(),
-            memory,
+            share(self.memory_used.zip(self.memory_total)),
+            share(self.disk_used.zip(self.disk_total)),
             ago(self.refreshed).unwrap_or_default(),
         ]
     }
@@ -157,11 +197,12 @@ Containers:  3
 Process:     14MiB, 80 tasks, 31 descriptors
 Problems:    backend spot-2: connection refused
              container alice on spot-2: hidden by alice on an earlier backend
+             instance erin-container on spot-1 is half made; `create` makes it anew
              container bob on spot-1: label host-keys: not an OpenSSH public key line
 
-BACKEND  POOL     PRESENCE      INCUS  CONTAINERS  CPUS  MEMORY        REFRESHED
-spot-1   default  up for 1h     6.0    2           8     4GiB of 8GiB  1m ago
-spot-2   default  away for 10m  -      2           -     -             10m ago
+BACKEND  POOL     PRESENCE            INCUS  CONTAINERS  CPUS  MEMORY        DISK            REFRESHED
+spot-1   default  up for 1h, drained  6.0    2           8     4GiB of 8GiB  10GiB of 50GiB  1m ago
+spot-2   default  away for 10m        -      2           -     -             -               10m ago
 ";
         assert_eq!(outcome.stdout, expected);
         let json = execute_line(b"status --json", &context(admin()));
@@ -169,6 +210,9 @@ spot-2   default  away for 10m  -      2           -     -             10m ago
         assert_eq!(json["uptime_seconds"], 3600);
         assert_eq!(json["backends"][1]["reason"], "connection refused");
         assert_eq!(json["connections"], 9);
+        assert_eq!(json["backends"][0]["drained"], true);
+        assert_eq!(json["backends"][0]["disk_total"], 50_u64 << 30);
+        assert_eq!(json["jobs"], serde_json::json!([]));
         let process = serde_json::json!({
             "tasks": 80, "descriptors": 31, "resident_bytes": 14 << 20, "panics": 0,
         });

@@ -109,6 +109,8 @@ pub(crate) fn fleet() -> Inventory {
         Backend::clone(&backend("spot-1", Presence::Up { since: at(0) }, vec![alice, bob]));
     (one.version, one.cpus, one.memory) =
         (Some("6.0".to_owned()), Some(8), Some((4 << 30, 8 << 30)));
+    (one.disk, one.drained) = (Some((10 << 30, 50 << 30)), true);
+    one.unfinished = vec!["erin-container".to_owned()];
     let away = Presence::Away { since: at(3000), reason: "connection refused".to_owned() };
     let others = vec![
         container("carol", "spot-2", Some("10.0.3.100")),

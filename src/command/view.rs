@@ -133,6 +133,11 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
+/// How much of something is in use: `4GiB of 8GiB`; nothing where it is not known.
+pub(super) fn share(used_of: Option<(u64, u64)>) -> String {
+    used_of.map(|(used, total)| format!("{} of {}", size(used), size(total))).unwrap_or_default()
+}
+
 fn is_up(presence: &Presence) -> bool {
     match presence {
         Presence::Up { .. } => true,
