@@ -22,12 +22,15 @@ pub use self::{
     reload::needs_restart,
 };
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::model::{
     authorized_keys::AuthorizedKey,
+    cpu::CpuLimit,
+    image::ImageName,
     key::PublicKey,
     name::{Account, BackendName, PoolName, RouteName},
+    size::Size,
 };
 
 /// Everything that the administrator can set.
@@ -43,6 +46,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`
     pub log: Log,
+    /// `[create]`
+    pub create: Create,
     /// `[[backend]]`, in file order.
     pub backends: Vec<Arc<Backend>>,
     /// `[[route]]`, in file order.
@@ -108,6 +113,23 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// How new containers are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Create {
+    /// The image when none is asked for.
+    pub image: ImageName,
+    /// Processors when nothing else is asked for; `None`: all of the host.
+    pub cpu: Option<CpuLimit>,
+    /// Memory when nothing else is asked for; `None`: all of the host.
+    pub memory: Option<Size>,
+    /// Size of the disk when nothing else is asked for.
+    pub disk: Size,
+    /// Image servers (simplestreams) by the names they have in front of images; their URLs.
+    pub remotes: BTreeMap<String, String>,
+    /// The images of `--os-type`.
+    pub os_types: BTreeMap<String, ImageName>,
 }
 
 /// A host that runs Incus.

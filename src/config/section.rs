@@ -1,6 +1,8 @@
 //! A typed reader of one table. It knows which keys were asked for, so that what is left over is a
 //! mistake, and it goes on after a mistake, so that all of them are reported at once.
 
+use std::collections::BTreeMap;
+
 use super::{
     problem::Fault,
     source::{At, Sink, Told},
@@ -142,6 +144,25 @@ impl<'t> Section<'t> {
             }
         }
         sections
+    }
+
+    /// Every entry of the section, whatever its key: the section has no keys of its own.
+    pub(super) fn entries<T>(
+        mut self,
+        max: usize,
+        read: impl Fn(&str, &Node) -> Read<T>,
+    ) -> Result<BTreeMap<String, T>, Told> {
+        if self.table.len() > max {
+            let fault = Fault::new(format!("{} entries, the limit is {max}", self.table.len()));
+            return Err(self.sink.add(self.at, std::mem::take(&mut self.path), fault));
+        }
+        let entry = |(key, entry): (&String, &Entry)| {
+            let read = |node: &Node| read(key, node);
+            Ok((key.clone(), self.read(&self.path_of(key), &entry.node, read)?))
+        };
+        // Two passes: the mistakes of all entries are wanted, not only the first.
+        let entries: Vec<_> = self.table.iter().map(entry).collect();
+        entries.into_iter().collect()
     }
 
     /// Reports a key that only a later release understands.

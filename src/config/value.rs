@@ -1,6 +1,6 @@
 //! Readers of single values: what is accepted, and what to say about everything else.
 
-use std::{net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use tracing_subscriber::EnvFilter;
 
@@ -139,6 +139,21 @@ pub(super) fn name<T: FromStr<Err = NameError>>(node: &Node) -> Read<T> {
             }
         }
     })
+}
+
+/// What a value of the domain is written as; `example` is shown where it is not.
+pub(super) fn parsed<T>(example: &'static str) -> impl Fn(&Node) -> Read<T>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    move |node| {
+        let text = text(node)?;
+        text.parse().map_err(|why: T::Err| {
+            Fault::new(format!("\"{}\": {why}", shown(text)))
+                .hint(format!("for instance {example}"))
+        })
+    }
 }
 
 /// One of `choices`: the words, and what they mean.

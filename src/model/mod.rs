@@ -2,6 +2,8 @@
 
 pub mod authorized_keys;
 pub mod container;
+pub mod cpu;
+pub mod image;
 pub mod inventory;
 pub mod key;
 pub mod name;

@@ -3,6 +3,7 @@
 //! Each function reads all of its keys before it gives up, so that all mistakes are reported.
 
 mod backend;
+mod create;
 mod door;
 mod route;
 
@@ -45,6 +46,7 @@ pub(super) fn config(
     let ssh = root.section("ssh").and_then(|section| door::ssh(section, base));
     let admin = root.section("admin").and_then(|section| door::admin(section, base));
     let log = root.section("log").and_then(door::log);
+    let create = root.section("create").and_then(create::create);
     let backends = backend::backends(root.sections("backend", MAX_ENTRIES), scope);
     let admin_login = admin.as_ref().ok().map(|a| &a.login);
     let routes = route::routes(root.sections("route", MAX_ENTRIES), scope, admin_login);
@@ -55,6 +57,7 @@ pub(super) fn config(
         ssh: ssh?,
         admin: admin?,
         log: log?,
+        create: create?,
         backends: backends?,
         routes: routes?,
     })
@@ -75,6 +78,10 @@ fn home_of(key: &str) -> Option<&'static str> {
         "login" => "admin.login",
         "authorized_keys" => "admin.authorized_keys",
         "authorized_keys_file" => "admin.authorized_keys_file",
+        "image" => "create.image",
+        "cpu" => "create.cpu",
+        "memory" => "create.memory",
+        "disk" => "create.disk",
         "format" => "log.format",
         "level" => "log.level",
         _ => return None,

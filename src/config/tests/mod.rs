@@ -49,6 +49,12 @@ fn defaults_are_what_the_documentation_says() {
     assert_eq!(config.admin.keys[0].key.comment(), "ops");
     assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
     assert!(config.backends.is_empty() && config.routes.is_empty());
+    let Create { image, cpu, memory, disk, remotes, os_types } = &config.create;
+    assert_eq!((image.to_string().as_str(), disk.bytes()), ("images:ubuntu/24.04", 20_000_000_000));
+    assert_eq!((cpu, memory), (&None, &None));
+    assert_eq!(remotes["images"], "https://images.linuxcontainers.org");
+    let os_types: Vec<_> = os_types.keys().map(String::as_str).collect();
+    assert_eq!(os_types, ["alpine", "debian12", "rhel9", "rocky9", "ubuntu24"]);
 }
 
 #[test]
@@ -59,6 +65,9 @@ fn every_key_is_read() {
          user_ca_keys = ['{KEY}']\nmax_startups_per_source = 2\nmax_startups = 3\n\
          [admin]\nlogin = 'ops'\nuser_ca_keys = ['{KEY}']\n\
          [log]\nformat = 'json'\nlevel = 'warn,containarium::door=trace'\n\
+         [create]\nimage = 'own:base'\ncpu = 2\nmemory = '4GiB'\ndisk = '50GB'\n\
+         remotes = {{ own = 'https://images.example/x/' }}\n\
+         os_types = {{ debian12 = 'debian', debian13 = 'own:debian/13' }}\n\
          [[backend]]\nname = 'here'\npool = 'gpu'\naddress = 'local'\nrouted = true\n\
          incus_socket = '/run/incus.sock'\n\
          [[backend]]\nname = 'spot-1'\naddress = '[2001:db8::1]'\nuser = 'c'\nhost_key = '{KEY}'\n\
@@ -76,6 +85,15 @@ fn every_key_is_read() {
     assert_eq!(config.admin.login.as_str(), "ops");
     assert_eq!((config.admin.keys.len(), config.admin.user_ca_keys.len()), (0, 1));
     assert_eq!(config.log.format, LogFormat::Json);
+    let create = &config.create;
+    assert_eq!(
+        (create.image.to_string().as_str(), create.cpu),
+        ("own:base", Some(CpuLimit::Count(2)))
+    );
+    assert_eq!(create.memory.map(Size::bytes), Some(4 << 30));
+    assert_eq!((create.disk.bytes(), create.os_types.len()), (50_000_000_000, 6));
+    assert_eq!(create.remotes["own"], "https://images.example/x");
+    assert_eq!(create.os_types["debian12"].to_string(), "debian");
     let here = &config.backends[0];
     assert_eq!((here.pool.as_str(), here.routed), ("gpu", true));
     assert_eq!(here.address, BackendAddress::Local);
@@ -110,7 +128,7 @@ fn the_sample_is_valid_and_shows_the_defaults() {
 fn is_default(line: &str) -> bool {
     let keys =
         ["state_dir", "control_socket", "listen", "host_keys", "login_grace", "wait", "drain"];
-    let more = ["max_startups", "login = \"admin\"", "format", "level"];
+    let more = ["max_startups", "login = \"admin\"", "format", "level", "image =", "disk ="];
     keys.iter().chain(&more).any(|key| line.starts_with(key))
 }
 
@@ -120,11 +138,12 @@ fn sample_and_reference_name_every_key() {
     let reference = include_str!("../../../docs/configuration.md");
     // The reader itself knows its keys: it lists them when it is given one that is like none.
     let text = "xyzzyx = 1\n[ssh]\nxyzzyx = 1\n[admin]\nxyzzyx = 1\n[log]\nxyzzyx = 1\n\
+                [create]\nxyzzyx = 1\n\
                 [[backend]]\nxyzzyx = 1\n[[route]]\nxyzzyx = 1\n";
     let problems = parse(text, "f", Path::new("/")).unwrap_err();
     let lists = problems.iter().filter(|p| p.key.ends_with("xyzzyx")).map(|p| &p.hints[0]);
     let lists: Vec<_> = lists.filter_map(|hint| hint.strip_prefix("the keys here are ")).collect();
-    assert_eq!(lists.len(), 6);
+    assert_eq!(lists.len(), 7);
     for key in lists.iter().flat_map(|list| list.split(", ")) {
         let shown = [format!("{key} = "), format!("[{key}]")].iter().any(|s| sample.contains(s));
         assert!(shown, "{key} is not in the sample");
