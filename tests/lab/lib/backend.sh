@@ -163,11 +163,13 @@ PRESEED
 }
 
 b_import() {
-    local images
-    images=$(b_incus "$1" image alias list -f csv debian)
-    [ -z "$images" ] || return 0
-    b_incus "$1" image import -q "$LAB_CACHE/debian.meta.tar" "$LAB_CACHE/debian.squashfs" \
-        --alias debian >/dev/null
+    local image known
+    known=$(b_incus "$1" image alias list -f csv -c a)
+    for image in debian small bare; do
+        [[ $'\n'$known$'\n' == *$'\n'"$image"$'\n'* ]] ||
+            b_incus "$1" image import -q "$LAB_CACHE/debian.meta.tar" \
+                "$LAB_CACHE/$image.squashfs" --alias "$image" >/dev/null
+    done
 }
 
 b_up() {
