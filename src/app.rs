@@ -196,7 +196,9 @@ fn build(
         host: keys.host.iter().map(|k| k.public_key().clone()).collect(),
         ca: vec![keys.ca.public_key().clone()],
     };
+    let ending = registry.clone();
     let environment = Environment {
+        end_sessions: Arc::new(move |name, whose, said| ending.end(name, whose, said)),
         keys: Arc::new(public),
         usage: meter(registry.clone(), runtimes.clone()),
         reload: Arc::new(move || reloaded.reload()),

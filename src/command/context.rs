@@ -17,7 +17,8 @@ use crate::{
         container::Container,
         inventory::{Inventory, Presence},
         key::PublicKey,
-        principal::{Principal, Role},
+        name::ContainerName,
+        principal::{Principal, Role, Whose},
     },
     process,
 };
@@ -54,6 +55,9 @@ pub struct PublicKeys {
     pub ca: Vec<PublicKey>,
 }
 
+/// Ends sessions on a container with a sentence for their people: how many there were.
+pub type EndSessions = Arc<dyn Fn(&ContainerName, &Whose, &str) -> usize + Send + Sync>;
+
 /// What commands need from the rest of the sentinel.
 #[derive(Clone)]
 pub struct Environment {
@@ -69,6 +73,8 @@ pub struct Environment {
     pub usage: Meter,
     /// Reads the configuration again.
     pub reload: Reload,
+    /// Ends sessions at the door.
+    pub end_sessions: EndSessions,
     /// When the sentinel started.
     pub started: Timestamp,
     /// The sentinel's version.
@@ -87,6 +93,7 @@ impl Environment {
             keys: Arc::default(),
             usage: Arc::new(Usage::default),
             reload: Arc::new(|| Ok(Vec::new())),
+            end_sessions: Arc::new(|_, _, _| 0),
             started,
             version: env!("CARGO_PKG_VERSION"),
         }

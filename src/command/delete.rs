@@ -16,7 +16,7 @@ use super::{
 use crate::{
     fleet::job::Job,
     incus::{Client, change::Action},
-    model::{container::Container, container::Status, name::ContainerName},
+    model::{container::Container, container::Status, name::ContainerName, principal::Whose},
 };
 
 /// How long a container may take to stop at once, and to be removed: a large one on a slow disk.
@@ -53,7 +53,10 @@ pub(super) async fn run(
     }
     let task = {
         let (container, fleet) = (Arc::clone(&container), context.fleet.clone());
+        let end_sessions = Arc::clone(&context.end_sessions);
         move |job: Arc<Job>| async move {
+            let sentence = format!("{} is being deleted by an administrator", container.name);
+            end_sessions(&container.name, &Whose::All, &sentence);
             let done = remove(&client, &container, &job).await;
             fleet.refresh(&container).await;
             done

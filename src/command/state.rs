@@ -22,6 +22,7 @@ use crate::{
     model::{
         container::{Container, LABEL_PREFIX, Status},
         name::ContainerName,
+        principal::Whose,
     },
 };
 
@@ -123,9 +124,14 @@ async fn apply(
     let name = container.name.clone();
     let task = {
         let (container, fleet) = (Arc::clone(container), context.fleet.clone());
+        let end_sessions = Arc::clone(&context.end_sessions);
         move |job: Arc<Job>| async move {
             job.plan(1);
             job.step(&format!("{} {}", change.what, container.name));
+            if let Some(sentence) = farewell(&container.name, action) {
+                // Otherwise they would notice it when TCP gives up.
+                end_sessions(&container.name, &Whose::All, &sentence);
+            }
             let done = set_state(&client, &container, change, action).await;
             // The inventory is to be right when the prompt is back.
             fleet.refresh(&container).await;
@@ -133,6 +139,17 @@ async fn apply(
         }
     };
     work::run((&name, change.what), context, terminal, task).await
+}
+
+/// What the people on it are told.
+fn farewell(name: &ContainerName, action: Action) -> Option<String> {
+    match action {
+        Action::Start | Action::Unfreeze => None,
+        Action::Stop { .. } => Some(format!("{name} is being stopped by an administrator")),
+        Action::Restart { .. } => {
+            Some(format!("{name} is being restarted; log in again in a moment"))
+        }
+    }
 }
 
 /// The label first where it holds, so that no login starts the container in between; last where it

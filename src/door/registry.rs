@@ -4,13 +4,23 @@
 //! out again when the connection ends, however it ends.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
+
+use crate::model::{
+    key::PublicKey,
+    name::{Account, ContainerName},
+    principal::Whose,
+};
+
+/// Endings that are remembered for connections on their way: more than are made within a login's
+/// grace time.
+const MAX_ENDINGS: usize = 256;
 
 /// A live, authenticated connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +35,32 @@ pub struct Session {
     pub source: SocketAddr,
     /// Where to: printable.
     pub target: String,
+    /// The containers that it may lead to.
+    pub containers: Vec<ContainerName>,
+    /// The account inside, if it leads to one.
+    pub account: Option<Account>,
+    /// The key that signed.
+    pub key: Option<PublicKey>,
+}
+
+impl Session {
+    fn is_of(&self, container: &ContainerName, whose: &Whose) -> bool {
+        let meant = match whose {
+            Whose::All => self.account.is_some(),
+            Whose::Account(account) => self.account.as_ref() == Some(account),
+            Whose::Key(key) => self.key.as_ref() == Some(key),
+        };
+        meant && self.containers.contains(container)
+    }
+}
+
+/// Sessions that were ended, and connections that might still become one of them.
+struct Ending {
+    container: ContainerName,
+    whose: Whose,
+    sentence: Arc<str>,
+    /// The last connection that there was.
+    last: u64,
 }
 
 struct Live {
@@ -62,6 +98,7 @@ impl End {
 struct Lists {
     next: u64,
     sessions: BTreeMap<u64, Live>,
+    endings: VecDeque<Ending>,
     starting: HashMap<IpAddr, usize>,
     starting_total: usize,
 }
@@ -107,6 +144,10 @@ impl Registry {
         if let Some(sentence) = &*self.farewell.borrow() {
             end.say(Arc::clone(sentence));
         }
+        let ending = |e: &&Ending| id <= e.last && session.is_of(&e.container, &e.whose);
+        if let Some(ending) = lists.endings.iter().find(ending) {
+            end.say(Arc::clone(&ending.sentence));
+        }
         lists.sessions.insert(id, Live { session, end: Arc::clone(&end) });
         self.count.send_replace(lists.sessions.len());
         Entry { registry: self.clone(), id, end }
@@ -129,6 +170,22 @@ impl Registry {
     pub fn connections(&self) -> usize {
         let lists = self.lock();
         lists.starting_total + lists.sessions.len()
+    }
+
+    /// Ends sessions on a container with a sentence for their people, those of connections that
+    /// are just logging in, too. How many there were.
+    #[must_use]
+    pub fn end(&self, container: &ContainerName, whose: &Whose, sentence: &str) -> usize {
+        let mut lists = self.lock();
+        let sentence: Arc<str> = sentence.into();
+        let meant = lists.sessions.values().filter(|live| live.session.is_of(container, whose));
+        let ended = meant.map(|live| live.end.say(Arc::clone(&sentence))).count();
+        if lists.endings.len() == MAX_ENDINGS {
+            lists.endings.pop_front();
+        }
+        let (container, whose, last) = (container.clone(), whose.clone(), lists.next);
+        lists.endings.push_back(Ending { container, whose, sentence, last });
+        ended
     }
 
     /// Ends every connection with a sentence for its person.
@@ -228,17 +285,55 @@ mod tests {
         assert!(registry.start(a, 2, 5).is_some());
     }
 
-    #[tokio::test]
-    async fn everybody_hears_the_farewell_even_who_comes_late() {
-        let registry = Registry::default();
-        let mut starting = registry.start("192.0.2.1".parse().unwrap(), 1, 1).unwrap();
-        let session = |id| Session {
+    fn session(id: u64, container: &str, account: &str, key: u8) -> Session {
+        let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
+        blob.extend_from_slice(&[key; 32]);
+        Session {
             id,
             since: Timestamp::UNIX_EPOCH,
             person: "p".into(),
             source: "192.0.2.1:1".parse().unwrap(),
             target: "t".into(),
+            containers: vec![container.parse().unwrap()],
+            account: Some(account.parse().unwrap()),
+            key: PublicKey::from_blob(&blob).ok(),
+        }
+    }
+
+    #[tokio::test]
+    async fn exactly_those_meant_are_ended_also_while_they_log_in() {
+        let registry = Registry::default();
+        let enter = |container, account, key| {
+            registry.enter(session(registry.number(), container, account, key))
         };
+        let hers = enter("alice", "alice", 1);
+        let bobs = enter("alice", "bob", 2);
+        let phone = enter("alice", "bob", 3);
+        let elsewhere = enter("carol", "bob", 2);
+        let on_its_way = registry.number();
+        let told = |entry: &Entry| entry.end.sentence.get().map(|s| s.to_string());
+        let alice: ContainerName = "alice".parse().unwrap();
+        let of_phone = Whose::Key(session(0, "a", "a", 3).key.unwrap());
+        assert_eq!(registry.end(&alice, &of_phone, "key"), 1);
+        assert_eq!(told(&phone).as_deref(), Some("key"));
+        assert_eq!(registry.end(&alice, &Whose::Account("bob".parse().unwrap()), "bob"), 2);
+        assert_eq!([&hers, &bobs, &elsewhere].map(told), [None, Some("bob".to_owned()), None]);
+        let late = registry.enter(session(on_its_way, "alice", "bob", 2));
+        let new = enter("alice", "bob", 2);
+        assert_eq!([&late, &new].map(told), [Some("bob".to_owned()), None]);
+        assert_eq!(registry.end(&alice, &Whose::All, "all"), 5);
+        assert_eq!(told(&elsewhere), None);
+        for _ in 0..2 * MAX_ENDINGS {
+            registry.end(&alice, &Whose::All, "again");
+        }
+        assert_eq!(registry.lock().endings.len(), MAX_ENDINGS);
+    }
+
+    #[tokio::test]
+    async fn everybody_hears_the_farewell_even_who_comes_late() {
+        let registry = Registry::default();
+        let mut starting = registry.start("192.0.2.1".parse().unwrap(), 1, 1).unwrap();
+        let session = |id| session(id, "alice", "alice", 1);
         let first = registry.enter(session(registry.number()));
         assert_eq!(*registry.count().borrow(), 1);
         registry.end_all("bye");

@@ -17,6 +17,7 @@ use super::{
     upstream::{self, Upstream, Visitor},
 };
 use crate::{
+    access::{Permit, Target},
     clock,
     link::{
         connection::{Connection, ConnectionError},
@@ -77,14 +78,28 @@ async fn open(
     };
     let connection = Connection::new(socket, params).ok()?;
     let (connection, authenticated) = enter(shared, connection, (id, peer), starting).await?;
-    let entry = shared.registry.enter(Session {
+    let entry = shared.registry.enter(session_of(&authenticated.permit, id, peer));
+    connect(shared, connection, authenticated, entry, (id, peer)).await
+}
+
+fn session_of(permit: &Permit, id: u64, source: SocketAddr) -> Session {
+    let (containers, account) = match permit.target() {
+        Target::Container { container, account } => {
+            (vec![container.name.clone()], Some(account.clone()))
+        }
+        Target::Choice(names) => (names.clone(), None),
+        Target::Console | Target::Route(_) => (Vec::new(), None),
+    };
+    Session {
         id,
         since: clock::timestamp(),
-        person: text::printable(&authenticated.permit.principal().name, 64),
-        source: peer,
-        target: describe(authenticated.permit.target()),
-    });
-    connect(shared, connection, authenticated, entry, (id, peer)).await
+        person: text::printable(&permit.principal().name, 64),
+        source,
+        target: describe(permit.target()),
+        containers,
+        account,
+        key: permit.principal().key.clone(),
+    }
 }
 
 /// Authenticates the person within the grace time.

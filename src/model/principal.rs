@@ -1,6 +1,6 @@
 //! Who stands at the door.
 
-use super::key::PublicKey;
+use super::{key::PublicKey, name::Account};
 
 /// What a person may do beyond her own containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,4 +22,15 @@ pub struct Principal {
     pub key: Option<PublicKey>,
     /// Key id of the certificate, made printable, when one was used.
     pub certificate: Option<String>,
+}
+
+/// Whose sessions on a container are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// Everybody's.
+    All,
+    /// Those as this account inside.
+    Account(Account),
+    /// Those that this key opened.
+    Key(PublicKey),
 }
