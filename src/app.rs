@@ -27,7 +27,7 @@ use crate::{
         Console, ConsoleError, Services,
         control::{Control, ControlError},
     },
-    door::{Door, DoorError, Shared, pace::Pace, registry::Registry},
+    door::{Door, DoorError, Shared, key_use::KeyUses, pace::Pace, registry::Registry},
     fleet::Fleet,
     link::Stream,
     model::text,
@@ -153,11 +153,14 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let (link_key, state_dir) = (Arc::clone(&keys.link), &config.state_dir);
     let fleet = Fleet::start(&config.backends, link_key, state_dir, &tasks, stop.clone());
+    let key_use_file = state_dir.join("key-use.json");
     let (publish, config) = watch::channel(Arc::new(config));
     let path = path.to_owned();
     let running =
         Arc::new(Running { path, telemetry, config: publish, fleet, reloading: Mutex::default() });
-    let shared = Arc::new(build(keys, &running, config)?);
+    let key_uses = KeyUses::load(&key_use_file);
+    tasks.spawn(key_uses.clone().keep(key_use_file, stop.clone()));
+    let shared = Arc::new(build(keys, &running, config, key_uses)?);
     tasks.spawn(control.serve(Arc::clone(&shared.console), stop.clone()));
     for address in door.addresses() {
         info!(%address, "listening");
@@ -184,6 +187,7 @@ fn build(
     keys: Keys,
     running: &Arc<Running>,
     config: watch::Receiver<Arc<Config>>,
+    key_uses: KeyUses,
 ) -> Result<Shared, StartError> {
     let fleet = &running.fleet;
     let link_key = Arc::new(Identity::from_private_key(&keys.link)?);
@@ -196,9 +200,10 @@ fn build(
         host: keys.host.iter().map(|k| k.public_key().clone()).collect(),
         ca: vec![keys.ca.public_key().clone()],
     };
-    let ending = registry.clone();
+    let (ending, used) = (registry.clone(), key_uses.clone());
     let environment = Environment {
         end_sessions: Arc::new(move |name, whose, said| ending.end(name, whose, said)),
+        last_use: Arc::new(move |name, key| used.last(name, key)),
         keys: Arc::new(public),
         usage: meter(registry.clone(), runtimes.clone()),
         reload: Arc::new(move || reloaded.reload()),
@@ -224,6 +229,7 @@ fn build(
         reach,
         console: Arc::new(console),
         registry,
+        key_uses,
         pace: Pace::default(),
         runtimes,
         tasks: TaskTracker::new(),

@@ -8,7 +8,7 @@ use containarium::{
     command::context::Environment,
     config,
     console::{Console, Services},
-    door::{Shared, pace::Pace, registry::Registry},
+    door::{Shared, key_use::KeyUses, pace::Pace, registry::Registry},
     fleet::Fleet,
     model::{
         container::{Container, Status},
@@ -67,6 +67,7 @@ impl World {
             fleet,
             console: Arc::new(Console::new(services).unwrap()),
             registry: Registry::default(),
+            key_uses: KeyUses::default(),
             pace: Pace::default(),
             runtimes: Runtimes::default(),
             tasks: TaskTracker::new(),

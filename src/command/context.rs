@@ -58,6 +58,9 @@ pub struct PublicKeys {
 /// Ends sessions on a container with a sentence for their people: how many there were.
 pub type EndSessions = Arc<dyn Fn(&ContainerName, &Whose, &str) -> usize + Send + Sync>;
 
+/// Tells when a key last opened a container.
+pub type LastUse = Arc<dyn Fn(&ContainerName, &PublicKey) -> Option<Timestamp> + Send + Sync>;
+
 /// What commands need from the rest of the sentinel.
 #[derive(Clone)]
 pub struct Environment {
@@ -75,6 +78,8 @@ pub struct Environment {
     pub reload: Reload,
     /// Ends sessions at the door.
     pub end_sessions: EndSessions,
+    /// When a key last opened a container.
+    pub last_use: LastUse,
     /// When the sentinel started.
     pub started: Timestamp,
     /// The sentinel's version.
@@ -94,6 +99,7 @@ impl Environment {
             usage: Arc::new(Usage::default),
             reload: Arc::new(|| Ok(Vec::new())),
             end_sessions: Arc::new(|_, _, _| 0),
+            last_use: Arc::new(|_, _| None),
             started,
             version: env!("CARGO_PKG_VERSION"),
         }

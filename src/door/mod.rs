@@ -9,6 +9,7 @@ mod accept;
 mod attend;
 mod authenticate;
 pub mod intercept;
+pub mod key_use;
 pub mod observe;
 mod offer;
 pub mod pace;
@@ -27,7 +28,7 @@ pub use self::{
     accept::{Door, DoorError},
     session::serve,
 };
-use self::{pace::Pace, registry::Registry};
+use self::{key_use::KeyUses, pace::Pace, registry::Registry};
 use crate::{
     config::Config, console::Console, fleet::Fleet, model::inventory::Inventory, process::Runtimes,
     reach::Reach, store::keys::Keys, wire::identity::Identity,
@@ -51,6 +52,8 @@ pub struct Shared {
     pub console: Arc<Console>,
     /// Who is connected.
     pub registry: Registry,
+    /// When which key last opened what.
+    pub key_uses: KeyUses,
     /// How long a refusal lasts.
     pub pace: Pace,
     /// The runtimes of this process; the door adds its own.

@@ -187,6 +187,11 @@ async fn connect(
     match opened {
         Ok(upstream) => {
             info!(session = id, way = upstream.way, ahead = upstream.ahead, "connected");
+            if let (Target::Container { container, .. }, Some(key)) =
+                (permit.target(), &permit.principal().key)
+            {
+                shared.key_uses.note(&container.name, key, clock::timestamp());
+            }
             join(shared, connection, upstream, entry).await
         }
         Err(error) => {

@@ -5,6 +5,7 @@ pub mod atomic;
 pub mod drained;
 pub mod inventory;
 pub mod joblog;
+pub mod key_use;
 pub mod keys;
 
 use std::{io, path::PathBuf};
