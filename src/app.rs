@@ -195,18 +195,19 @@ fn build(
     let (registry, reloaded) = (Registry::default(), Arc::clone(running));
     let runtimes = Runtimes::default();
     runtimes.add(tokio::runtime::Handle::current());
-    let jumps = reach.clone();
     let public = PublicKeys {
         host: keys.host.iter().map(|k| k.public_key().clone()).collect(),
         ca: vec![keys.ca.public_key().clone()],
     };
     let (ending, used) = (registry.clone(), key_uses.clone());
+    let (jumps, shells) = (reach.clone(), reach.clone());
     let environment = Environment {
         end_sessions: Arc::new(move |name, whose, said| ending.end(name, whose, said)),
         last_use: Arc::new(move |name, key| used.last(name, key)),
         keys: Arc::new(public),
         usage: meter(registry.clone(), runtimes.clone()),
         reload: Arc::new(move || reloaded.reload()),
+        incus_for_people: Arc::new(move |backend| shells.incus_for_people(backend)),
         ..Environment::new(fleet.clone(), config.clone(), clock::timestamp())
     };
     let console = Console::new(Services {

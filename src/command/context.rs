@@ -17,7 +17,7 @@ use crate::{
         container::Container,
         inventory::{Inventory, Presence},
         key::PublicKey,
-        name::ContainerName,
+        name::{BackendName, ContainerName},
         principal::{Principal, Role, Whose},
     },
     process,
@@ -60,6 +60,9 @@ pub type EndSessions = Arc<dyn Fn(&ContainerName, &Whose, &str) -> usize + Send 
 
 /// Tells when a key last opened a container.
 pub type LastUse = Arc<dyn Fn(&ContainerName, &PublicKey) -> Option<Timestamp> + Send + Sync>;
+/// A backend's Incus for commands that people are attached to: their bytes stay off the control
+/// connection. `None`: the backend is gone.
+pub type IncusForPeople = Arc<dyn Fn(&BackendName) -> Option<Client> + Send + Sync>;
 
 /// What commands need from the rest of the sentinel.
 #[derive(Clone)]
@@ -80,6 +83,8 @@ pub struct Environment {
     pub end_sessions: EndSessions,
     /// When a key last opened a container.
     pub last_use: LastUse,
+    /// Where people are attached to commands inside containers.
+    pub incus_for_people: IncusForPeople,
     /// When the sentinel started.
     pub started: Timestamp,
     /// The sentinel's version.
@@ -91,11 +96,13 @@ impl Environment {
     /// nothing.
     #[must_use]
     pub fn new(fleet: Fleet, config: watch::Receiver<Arc<Config>>, started: Timestamp) -> Self {
+        let control = fleet.clone();
         Self {
             inventory: fleet.inventory(),
             fleet,
             config,
             keys: Arc::default(),
+            incus_for_people: Arc::new(move |backend| control.incus(backend)),
             usage: Arc::new(Usage::default),
             reload: Arc::new(|| Ok(Vec::new())),
             end_sessions: Arc::new(|_, _, _| 0),

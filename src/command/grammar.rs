@@ -4,8 +4,9 @@ use clap::{CommandFactory, Subcommand};
 
 use super::{
     CompletionArgs, DeleteArgs, Grammar, HelpArgs, InfoArgs, ListArgs, LogsArgs, RestartArgs,
-    StartArgs, StopArgs, completion, context::Context, delete, failure::Failure, help, info, list,
-    logs, reload, report::Report, state, status, terminal::Terminal, version, whoami,
+    ShellArgs, StartArgs, StopArgs, completion, context::Context, delete, failure::Failure, help,
+    info, list, logs, reload, report::Report, shell, state, status, terminal::Terminal, version,
+    whoami,
 };
 
 /// Every command. A new one does not compile until [`Command::needs`] states its right.
@@ -23,6 +24,8 @@ pub enum Command {
     Restart(RestartArgs),
     /// Delete a container with everything in it
     Delete(DeleteArgs),
+    /// Open a shell in a container
+    Shell(ShellArgs),
     /// Show what was done to a container, and what is being done
     Logs(LogsArgs),
     /// Show the sentinel, its backends and what is wrong
@@ -60,6 +63,7 @@ impl Command {
             | Self::Stop(_)
             | Self::Restart(_)
             | Self::Delete(_)
+            | Self::Shell(_)
             | Self::Logs(_)
             | Self::Status
             | Self::Reload => Right::Administer,
@@ -76,6 +80,8 @@ impl Command {
             Self::Stop(args) => Some(format!("stop {}", args.name)),
             Self::Restart(args) => Some(format!("restart {}", args.name)),
             Self::Delete(args) => Some(format!("delete {}", args.name)),
+            Self::Shell(args) if args.root => Some(format!("shell {} --root", args.name)),
+            Self::Shell(args) => Some(format!("shell {}", args.name)),
             Self::Reload => Some("reload".to_owned()),
             Self::List(_)
             | Self::Info(_)
@@ -94,6 +100,7 @@ impl Command {
         match self {
             // The question whether it is meant.
             Self::Delete(args) => !args.force && terminal.pty().is_some(),
+            Self::Shell(_) => true,
             Self::List(_)
             | Self::Info(_)
             | Self::Start(_)
@@ -121,6 +128,7 @@ impl Command {
             Self::Stop(args) => state::stop(args, context, terminal).await,
             Self::Restart(args) => state::restart(args, context, terminal).await,
             Self::Delete(args) => delete::run(args, context, terminal).await,
+            Self::Shell(args) => shell::run(args, context, terminal).await,
             Self::Logs(args) => logs::run(args, context, terminal).await,
             Self::Status => status::run(context),
             Self::Reload => reload::run(context),

@@ -20,6 +20,7 @@ pub mod reference;
 mod reload;
 pub mod render;
 pub mod report;
+mod shell;
 mod state;
 mod status;
 pub mod terminal;
@@ -41,6 +42,7 @@ pub use self::{
     info::InfoArgs,
     list::ListArgs,
     logs::LogsArgs,
+    shell::ShellArgs,
     state::{RestartArgs, StartArgs, StopArgs},
     usage::format_of,
 };
@@ -48,6 +50,7 @@ use self::{
     context::Context,
     failure::{Failure, Kind},
     render::{Format, Outcome},
+    report::Report,
     terminal::Terminal,
 };
 use crate::model::{
@@ -135,7 +138,7 @@ pub async fn execute(words: &[String], context: &Context, terminal: &mut Termina
         Err(refused) => Err(refused),
     };
     match command.record() {
-        Some(record) => audit(&context.principal, &record, result.as_ref().err()),
+        Some(record) => audit(&context.principal, &record, result.as_ref()),
         // What was done is told all the same; what was only asked for is not wanted any more.
         None if terminal.interrupted().is_cancelled() => {
             return render::failure(&terminal::stopped(), format);
@@ -146,13 +149,14 @@ pub async fn execute(words: &[String], context: &Context, terminal: &mut Termina
 }
 
 /// The one record of a command that changes something, or was not permitted to.
-fn audit(principal: &Principal, command: &str, failure: Option<&Failure>) {
+fn audit(principal: &Principal, command: &str, result: Result<&Report, &Failure>) {
+    let failure = result.err();
     tracing::info!(
         person = printable(&principal.name, 64),
         key = principal.key.as_ref().map(PublicKey::fingerprint),
         certificate = principal.certificate,
         command,
-        status = failure.map_or(0, |f| f.kind.status()),
+        status = result.map_or_else(|f| f.kind.status(), |report| report.status),
         failure = failure.map(|f| printable(&f.message, 200)),
         "command"
     );

@@ -91,7 +91,7 @@ fn success(report: &Report, format: Format) -> Outcome {
             }
         }
     }
-    Outcome { stdout, stderr, status: 0 }
+    Outcome { stdout, stderr, status: report.status }
 }
 
 fn part(part: &Part) -> String {

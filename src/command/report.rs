@@ -16,6 +16,8 @@ pub struct Report {
     pub names: Vec<String>,
     /// Remarks for standard error; not with `--json` or `-q`.
     pub notes: Vec<String>,
+    /// Exit status of a program that the command ran; else 0.
+    pub status: u8,
 }
 
 /// One part of what people see.

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{Failure, Kind};
+pub use crate::incus::attach::Size;
 
 /// Pieces that wait in one direction; a piece is an SSH packet's data at most.
 const PIECES: usize = 4;
@@ -27,15 +28,6 @@ const ETX: u8 = 3;
 const EOT: u8 = 4;
 const NAK: u8 = 21;
 const ERASE: [u8; 2] = [8, 127];
-
-/// Size of a terminal in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
-    /// Columns.
-    pub columns: u16,
-    /// Rows.
-    pub rows: u16,
-}
 
 /// A pseudo-terminal (RFC 4254, section 6.2).
 #[derive(Debug, Clone)]

@@ -21,6 +21,7 @@ fn each_command_needs_its_right_and_members_get_no_more() {
         ("stop alice", Right::Administer),
         ("restart alice", Right::Administer),
         ("delete alice", Right::Administer),
+        ("shell alice", Right::Administer),
         ("logs alice", Right::Administer),
         ("status", Right::Administer),
         ("reload", Right::Administer),

@@ -29,7 +29,7 @@ const RUNNING: u16 = 103;
 #[derive(Clone)]
 pub struct Client {
     pub(super) dial: Arc<dyn Dial>,
-    bulk: Arc<dyn Dial>,
+    pub(super) bulk: Arc<dyn Dial>,
 }
 
 impl Client {
@@ -39,9 +39,9 @@ impl Client {
         Self { bulk: Arc::clone(&dial), dial }
     }
 
-    /// The same client, but standard input and output of [`Self::exec`] each go over a
-    /// connection that `bulk` dials to the same Incus as the same user: so that users' bytes do
-    /// not share a connection with calls.
+    /// The same client, but the data of [`Self::exec`] and [`Self::attach`] goes over connections
+    /// that `bulk` dials to the same Incus as the same user: so that users' bytes do not share one
+    /// with calls.
     #[must_use]
     pub fn with_bulk(self, bulk: Arc<dyn Dial>) -> Self {
         Self { bulk, ..self }

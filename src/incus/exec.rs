@@ -39,7 +39,8 @@ pub(super) async fn run(
     });
     let path = format!("/1.0/instances/{}/exec", escape(instance));
     let operation = client.start(Method::POST, &path, &body).await?;
-    let Streams { control, stdin, stdout, stderr } = attach_all((dial, bulk), &operation).await?;
+    let Streams { control, stdin, stdout, stderr } =
+        attach_all((dial, bulk, dial), &operation).await?;
     // One pipe a direction: when one ends, whoever uses it learns that and the other goes on.
     let (input, to_send) = tokio::io::duplex(BUFFER);
     let (output, received) = tokio::io::duplex(BUFFER);
@@ -60,9 +61,10 @@ pub(super) struct Streams {
     pub(super) stderr: websocket::Socket,
 }
 
-/// Attaches to a command that was just started.
+/// Attaches to a command that was just started: to control, to standard input and output, and to
+/// standard error, each by its own way.
 pub(super) async fn attach_all(
-    (dial, bulk): (&Arc<dyn Dial>, &Arc<dyn Dial>),
+    (dial, bulk, errors): (&Arc<dyn Dial>, &Arc<dyn Dial>, &Arc<dyn Dial>),
     operation: &Operation,
 ) -> Result<Streams, IncusError> {
     // The command starts when 0, 1 and 2 are there; a short one could be over before `control`.
@@ -70,12 +72,13 @@ pub(super) async fn attach_all(
     let (stdin, stdout, stderr) = tokio::try_join!(
         attach(bulk, operation, "0"),
         attach(bulk, operation, "1"),
-        attach(dial, operation, "2"),
+        attach(errors, operation, "2"),
     )?;
     Ok(Streams { control, stdin, stdout, stderr })
 }
 
-async fn attach(
+/// Attaches to one stream of a command.
+pub(super) async fn attach(
     dial: &Arc<dyn Dial>,
     operation: &Operation,
     fd: &'static str,

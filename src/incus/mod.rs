@@ -5,6 +5,7 @@
 //! link one costs as little as a round trip. Answers are bounded in size and time.
 
 pub mod api;
+pub mod attach;
 pub mod change;
 pub mod client;
 pub mod events;

@@ -13,13 +13,14 @@ use super::{
     Client, IncusError,
     client::escape,
     exec::{self, Streams},
+    operation::Operation,
     websocket::Socket,
 };
 
 /// Pieces of output that wait for whoever reads them.
 const PIECES: usize = 16;
 /// From the end of the output to the exit status.
-const STATUS: Duration = Duration::from_secs(10);
+pub(super) const STATUS: Duration = Duration::from_secs(10);
 
 /// What a command wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Client {
         let path = format!("/1.0/instances/{}/exec", escape(instance));
         let operation = self.start(Method::POST, &path, &body).await?;
         let Streams { control, stdin, stdout, stderr } =
-            exec::attach_all((&self.dial, &self.dial), &operation).await?;
+            exec::attach_all((&self.dial, &self.dial, &self.dial), &operation).await?;
         let (pieces, mut written) = mpsc::channel(PIECES);
         let streams = async {
             let (out, err) = (pieces.clone(), pieces);
@@ -70,14 +71,15 @@ impl Client {
         tokio::join!(streams, collect);
         let ended = timeout(STATUS + STATUS, self.wait(&operation.id, STATUS)).await;
         drop(control);
-        let ended = ended.unwrap_or(Err(IncusError::Timeout(path)))?;
-        let status = ended.metadata.as_ref().and_then(|m| m.get("return"));
-        // Without one it was killed with its instance.
-        Ok(status
-            .and_then(serde_json::Value::as_i64)
-            .and_then(|s| i32::try_from(s).ok())
-            .unwrap_or(-1))
+        Ok(status(&ended.unwrap_or(Err(IncusError::Timeout(path)))?))
     }
+}
+
+/// The exit status of a command that is over.
+pub(super) fn status(ended: &Operation) -> i32 {
+    let status = ended.metadata.as_ref().and_then(|m| m.get("return"));
+    // Without one it was killed with its instance.
+    status.and_then(serde_json::Value::as_i64).and_then(|s| i32::try_from(s).ok()).unwrap_or(-1)
 }
 
 /// Standard input, whole; the connection stays until the command closes it.

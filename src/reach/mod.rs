@@ -29,6 +29,7 @@ use self::route::plan;
 use crate::{
     config::{self, BackendAddress, Config},
     fleet::Fleet,
+    incus::Client,
     link::{
         Dial, Stream,
         connection::Connection,
@@ -172,6 +173,13 @@ impl Reach {
         Err(self.explain(container, last.into_iter().collect()))
     }
 
+    /// A backend's Incus for commands that people are attached to: what they send and receive
+    /// stays off the control connection. `None`: the backend is gone.
+    #[must_use]
+    pub fn incus_for_people(&self, backend: &BackendName) -> Option<Client> {
+        self.incus(&self.backend(backend).ok()?)
+    }
+
     async fn attempt(
         &self,
         way: Way,
@@ -226,14 +234,18 @@ impl Reach {
         container: &Container,
     ) -> Result<Socket, Failure> {
         let gone = || Failure::Io(io::ErrorKind::NotConnected.into());
-        let mut client = self.fleet.incus(&backend.name).ok_or_else(gone)?;
-        if let BackendAddress::Ssh { .. } = &backend.address {
-            // What the person sends and receives stays off the control connection.
-            let (backend, link_key) = (Arc::clone(backend), Arc::clone(&self.link_key));
-            client = client.with_bulk(Arc::new(Tunnels { backend, link_key }));
-        }
+        let client = self.incus(backend).ok_or_else(gone)?;
         let stream = client.exec(&container.name.instance(), &SSHD, &BTreeMap::new()).await;
         Ok(Socket::Other(stream.map_err(|e| Failure::Io(io::Error::other(e)))?))
+    }
+
+    fn incus(&self, backend: &Arc<config::Backend>) -> Option<Client> {
+        let client = self.fleet.incus(&backend.name)?;
+        if let BackendAddress::Ssh { .. } = &backend.address {
+            let (backend, link_key) = (Arc::clone(backend), Arc::clone(&self.link_key));
+            return Some(client.with_bulk(Arc::new(Tunnels { backend, link_key })));
+        }
+        Some(client)
     }
 
     /// The container as Incus describes it now, where the snapshot says that it cannot be reached:

@@ -19,6 +19,7 @@
 mod access;
 mod channel;
 mod clients;
+mod console;
 mod endurance;
 mod fault;
 mod forward;

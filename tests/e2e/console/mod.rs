@@ -1,0 +1,12 @@
+//! The console's commands, as administrators type them: one file a noun.
+
+mod dialogue;
+mod logs;
+mod shell;
+
+use crate::harness::{Run, world};
+
+/// Runs `ssh sentinel WORDS` on the client's host.
+fn console(words: &str) -> Run {
+    world().client(&format!("ssh -F $CFG sentinel '{words}'"))
+}
