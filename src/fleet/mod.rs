@@ -10,6 +10,7 @@ pub mod job;
 mod listing;
 mod merge;
 mod pending;
+pub mod placement;
 mod view;
 mod writer;
 
