@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Config, Problem, Problems,
+    Config, Problem, Problems, Stacks,
     problem::Fault,
     read,
     source::{At, Sink, Sources, Told},
@@ -48,10 +48,11 @@ pub fn parse(text: &str, file: &str, base: &Path) -> Result<Config, Vec<Problem>
     files.config(base)
 }
 
-/// Loads `path` and says on `out` what came of it. The exit status: 0 valid, 78 not.
+/// Loads `path` and the stacks that it means, and says on `out` what came of it. The exit status: 0 valid, 78 not.
 pub fn check(path: &Path, out: &mut dyn Write) -> u8 {
-    let (verdict, status) = match load(path) {
-        Ok(_) => (format!("{}: ok", name_of(path)), 0),
+    let checked = load(path).and_then(|config| Stacks::load(&config.stacks).check());
+    let (verdict, status) = match checked {
+        Ok(()) => (format!("{}: ok", name_of(path)), 0),
         Err(problems) => (problems.to_string(), EX_CONFIG),
     };
     // Whoever closed the pipe still gets the answer as exit status.
@@ -113,7 +114,7 @@ impl Files {
     }
 }
 
-fn toml_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn toml_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let paths: io::Result<Vec<_>> = fs::read_dir(directory)?.map(|e| Ok(e?.path())).collect();
     let mut paths = paths?;
     let hidden = |p: &Path| p.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
@@ -122,7 +123,7 @@ fn toml_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn read_limited(path: &Path) -> Result<String, Fault> {
+pub(super) fn read_limited(path: &Path) -> Result<String, Fault> {
     let mut bytes = Vec::new();
     let file = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
     file.map_err(|e| {
@@ -142,6 +143,6 @@ fn read_limited(path: &Path) -> Result<String, Fault> {
     })
 }
 
-fn name_of(path: &Path) -> String {
+pub(super) fn name_of(path: &Path) -> String {
     printable(&path.display().to_string(), 300)
 }

@@ -10,6 +10,7 @@ mod read;
 mod reload;
 mod section;
 mod source;
+mod stacks;
 mod tree;
 mod value;
 
@@ -20,6 +21,7 @@ pub use self::{
     load::{check, load, parse},
     problem::{Problem, Problems},
     reload::needs_restart,
+    stacks::{NoStack, Stacks},
 };
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -40,6 +42,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The unix socket of the local executable.
     pub control_socket: PathBuf,
+    /// The folder of the administrator's own stacks.
+    pub stacks: PathBuf,
     /// `[ssh]`
     pub ssh: Ssh,
     /// `[admin]`

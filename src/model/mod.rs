@@ -10,4 +10,5 @@ pub mod name;
 pub mod principal;
 pub mod size;
 pub mod source;
+pub mod stack;
 pub mod text;

@@ -112,6 +112,11 @@ name!(
     check
 );
 name!(
+    /// A stack of software that can be installed.
+    StackName,
+    check
+);
+name!(
     /// The login name of a fixed route.
     RouteName,
     |text| if RESERVED.contains(&text) { Err(NameError::Reserved) } else { check(text) }

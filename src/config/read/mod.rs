@@ -6,6 +6,7 @@ mod backend;
 mod create;
 mod door;
 mod route;
+pub(super) mod stack;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -43,6 +44,7 @@ pub(super) fn config(
     let state_dir = root.or("state_dir", "/var/lib/containarium".into(), path(base));
     let default_socket = "/run/containarium/control.sock".into();
     let control_socket = root.or("control_socket", default_socket, socket(base));
+    let stacks = root.or_written("stacks", "stacks", path(base));
     let ssh = root.section("ssh").and_then(|section| door::ssh(section, base));
     let admin = root.section("admin").and_then(|section| door::admin(section, base));
     let log = root.section("log").and_then(door::log);
@@ -54,6 +56,7 @@ pub(super) fn config(
     Ok(Config {
         state_dir: state_dir?,
         control_socket: control_socket?,
+        stacks: stacks?,
         ssh: ssh?,
         admin: admin?,
         log: log?,

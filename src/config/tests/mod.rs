@@ -2,6 +2,7 @@
 
 mod mistakes;
 mod robust;
+mod stacks;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -30,6 +31,7 @@ fn defaults_are_what_the_documentation_says() {
     let config = good(&minimal());
     assert_eq!(config.state_dir, Path::new("/var/lib/containarium"));
     assert_eq!(config.control_socket, Path::new("/run/containarium/control.sock"));
+    assert_eq!(config.stacks, Path::new("/etc/containarium/stacks"));
     assert_eq!(
         config.ssh,
         Ssh {
@@ -60,7 +62,7 @@ fn defaults_are_what_the_documentation_says() {
 #[test]
 fn every_key_is_read() {
     let text = format!(
-        "state_dir = 's'\ncontrol_socket = '/c'\n[ssh]\nlisten = ['127.0.0.1:0', '[::1]:2222']\n\
+        "state_dir = 's'\ncontrol_socket = '/c'\nstacks = '/s'\n[ssh]\nlisten = ['127.0.0.1:0', '[::1]:2222']\n\
          advertise = '[2001:db8::2]:2222'\nhost_keys = 'k'\nlogin_grace = '1500ms'\nwait = '0s'\ndrain = '1h'\n\
          user_ca_keys = ['{KEY}']\nmax_startups_per_source = 2\nmax_startups = 3\n\
          [admin]\nlogin = 'ops'\nuser_ca_keys = ['{KEY}']\n\
@@ -76,6 +78,7 @@ fn every_key_is_read() {
     );
     let config = good(&text);
     assert_eq!(config.state_dir, Path::new("/etc/containarium/s"));
+    assert_eq!(config.stacks, Path::new("/s"));
     assert_eq!(config.ssh.login_grace, Duration::from_millis(1500));
     assert_eq!((config.ssh.wait, config.ssh.drain), (Duration::ZERO, Duration::from_secs(3600)));
     assert_eq!(config.ssh.listen.len(), 2);
@@ -128,7 +131,8 @@ fn the_sample_is_valid_and_shows_the_defaults() {
 fn is_default(line: &str) -> bool {
     let keys =
         ["state_dir", "control_socket", "listen", "host_keys", "login_grace", "wait", "drain"];
-    let more = ["max_startups", "login = \"admin\"", "format", "level", "image =", "disk ="];
+    let more =
+        ["max_startups", "login = \"admin\"", "format", "level", "image =", "disk =", "stacks"];
     keys.iter().chain(&more).any(|key| line.starts_with(key))
 }
 
