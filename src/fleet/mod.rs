@@ -11,6 +11,7 @@ mod listing;
 mod merge;
 mod pending;
 pub mod placement;
+pub mod stack;
 mod view;
 mod writer;
 

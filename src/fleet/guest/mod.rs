@@ -6,6 +6,7 @@ pub mod account;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::job::Job;
 use crate::{
@@ -89,6 +90,29 @@ impl Guest {
     /// # Errors
     /// It could not be run, failed, or took too long.
     pub async fn run(&self, script: Script<'_>, job: &Job) -> Result<String, GuestError> {
+        self.run_until(script, job, job.cancelled()).await
+    }
+
+    /// Runs a script that puts in order what another left: also when `job` is cancelled.
+    ///
+    /// # Errors
+    /// It could not be run, failed, or took too long.
+    pub async fn clean_up(&self, script: Script<'_>, job: &Job) -> Result<String, GuestError> {
+        self.run_until(script, job, &CancellationToken::new()).await
+    }
+
+    /// The client of its Incus, and its name there.
+    #[must_use]
+    pub fn instance(&self) -> (&Client, &str) {
+        (&self.client, &self.instance)
+    }
+
+    async fn run_until(
+        &self,
+        script: Script<'_>,
+        job: &Job,
+        cancelled: &CancellationToken,
+    ) -> Result<String, GuestError> {
         let Script { what, text, arguments, input, limit } = script;
         let argv = [&["/bin/sh", "-c", text, "containarium"], arguments].concat();
         let (mut answer, mut lines) = (Vec::new(), Lines::default());
@@ -99,7 +123,7 @@ impl Guest {
             }
             Output::Stderr(data) => lines.feed(&data, |line| job.output(line)),
         });
-        let run = job.cancelled().run_until_cancelled(timeout(limit, run));
+        let run = cancelled.run_until_cancelled(timeout(limit, run));
         let status = match run.await {
             None => return Err(GuestError::Cancelled(what)),
             Some(Err(_)) => return Err(GuestError::Timeout { what, limit }),
