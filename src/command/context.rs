@@ -10,7 +10,7 @@ use super::{
     render::Format,
 };
 use crate::{
-    config::{Advertise, Config},
+    config::{Advertise, Config, Stacks},
     fleet::Fleet,
     incus::Client,
     model::{
@@ -164,6 +164,13 @@ impl Context {
             Failure::new(Kind::NotFound, format!("no container named \"{name}\""))
                 .hint("type `list` to see the containers")
         })
+    }
+
+    /// The stacks that can be installed: the administrator's files are read now.
+    #[must_use]
+    pub fn stacks(&self) -> Stacks {
+        let folder = self.config.borrow().stacks.clone();
+        Stacks::load(&folder)
     }
 
     /// Where people reach the door: as configured, else where the person who asks did, else by

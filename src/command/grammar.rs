@@ -4,9 +4,9 @@ use clap::{CommandFactory, Subcommand};
 
 use super::{
     CompletionArgs, DeleteArgs, Grammar, HelpArgs, InfoArgs, ListArgs, LogsArgs, RestartArgs,
-    ShellArgs, StartArgs, StopArgs, completion, context::Context, delete, failure::Failure, help,
-    info, list, logs, reload, report::Report, shell, state, status, terminal::Terminal, version,
-    whoami,
+    ShellArgs, StackCommand, StartArgs, StopArgs, completion, context::Context, delete,
+    failure::Failure, help, info, list, logs, reload, report::Report, shell, stack, state, status,
+    terminal::Terminal, version, whoami,
 };
 
 /// Every command. A new one does not compile until [`Command::needs`] states its right.
@@ -26,6 +26,9 @@ pub enum Command {
     Delete(DeleteArgs),
     /// Open a shell in a container
     Shell(ShellArgs),
+    /// Software for containers
+    #[command(subcommand, arg_required_else_help = false)]
+    Stack(StackCommand),
     /// Show what was done to a container, and what is being done
     Logs(LogsArgs),
     /// Show the sentinel, its backends and what is wrong
@@ -64,6 +67,7 @@ impl Command {
             | Self::Restart(_)
             | Self::Delete(_)
             | Self::Shell(_)
+            | Self::Stack(_)
             | Self::Logs(_)
             | Self::Status
             | Self::Reload => Right::Administer,
@@ -82,9 +86,13 @@ impl Command {
             Self::Delete(args) => Some(format!("delete {}", args.name)),
             Self::Shell(args) if args.root => Some(format!("shell {} --root", args.name)),
             Self::Shell(args) => Some(format!("shell {}", args.name)),
+            Self::Stack(StackCommand::Install(args)) => {
+                Some(format!("stack install {} {}", args.name, args.stack))
+            }
             Self::Reload => Some("reload".to_owned()),
             Self::List(_)
             | Self::Info(_)
+            | Self::Stack(StackCommand::List)
             | Self::Logs(_)
             | Self::Status
             | Self::Whoami
@@ -106,6 +114,7 @@ impl Command {
             | Self::Start(_)
             | Self::Stop(_)
             | Self::Restart(_)
+            | Self::Stack(_)
             | Self::Logs(_)
             | Self::Status
             | Self::Reload
@@ -129,6 +138,7 @@ impl Command {
             Self::Restart(args) => state::restart(args, context, terminal).await,
             Self::Delete(args) => delete::run(args, context, terminal).await,
             Self::Shell(args) => shell::run(args, context, terminal).await,
+            Self::Stack(command) => stack::run(command, context, terminal).await,
             Self::Logs(args) => logs::run(args, context, terminal).await,
             Self::Status => status::run(context),
             Self::Reload => reload::run(context),

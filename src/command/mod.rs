@@ -21,6 +21,7 @@ mod reload;
 pub mod render;
 pub mod report;
 mod shell;
+mod stack;
 mod state;
 mod status;
 pub mod terminal;
@@ -43,6 +44,7 @@ pub use self::{
     list::ListArgs,
     logs::LogsArgs,
     shell::ShellArgs,
+    stack::StackCommand,
     state::{RestartArgs, StartArgs, StopArgs},
     usage::format_of,
 };

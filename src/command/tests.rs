@@ -22,6 +22,7 @@ fn each_command_needs_its_right_and_members_get_no_more() {
         ("restart alice", Right::Administer),
         ("delete alice", Right::Administer),
         ("shell alice", Right::Administer),
+        ("stack list", Right::Administer),
         ("logs alice", Right::Administer),
         ("status", Right::Administer),
         ("reload", Right::Administer),
