@@ -3,10 +3,10 @@
 use clap::{CommandFactory, Subcommand};
 
 use super::{
-    CompletionArgs, DeleteArgs, Grammar, HelpArgs, InfoArgs, ListArgs, LogsArgs, RestartArgs,
-    ShellArgs, StackCommand, StartArgs, StopArgs, completion, context::Context, delete,
-    failure::Failure, help, info, list, logs, reload, report::Report, shell, stack, state, status,
-    terminal::Terminal, version, whoami,
+    CompletionArgs, DeleteArgs, ExportArgs, Grammar, HelpArgs, InfoArgs, ListArgs, LogsArgs,
+    RestartArgs, ShellArgs, StackCommand, StartArgs, StopArgs, completion, context::Context,
+    delete, export, failure::Failure, help, info, list, logs, reload, report::Report, shell, stack,
+    state, status, terminal::Terminal, version, whoami,
 };
 
 /// Every command. A new one does not compile until [`Command::needs`] states its right.
@@ -24,6 +24,8 @@ pub enum Command {
     Restart(RestartArgs),
     /// Delete a container with everything in it
     Delete(DeleteArgs),
+    /// Print an SSH client configuration for a container
+    Export(ExportArgs),
     /// Open a shell in a container
     Shell(ShellArgs),
     /// Software for containers
@@ -61,7 +63,7 @@ impl Command {
     #[must_use]
     pub fn needs(&self) -> Right {
         match self {
-            Self::List(_) | Self::Info(_) => Right::See,
+            Self::List(_) | Self::Info(_) | Self::Export(_) => Right::See,
             Self::Start(_)
             | Self::Stop(_)
             | Self::Restart(_)
@@ -93,6 +95,7 @@ impl Command {
             Self::List(_)
             | Self::Info(_)
             | Self::Stack(StackCommand::List)
+            | Self::Export(_)
             | Self::Logs(_)
             | Self::Status
             | Self::Whoami
@@ -115,6 +118,7 @@ impl Command {
             | Self::Stop(_)
             | Self::Restart(_)
             | Self::Stack(_)
+            | Self::Export(_)
             | Self::Logs(_)
             | Self::Status
             | Self::Reload
@@ -137,6 +141,7 @@ impl Command {
             Self::Stop(args) => state::stop(args, context, terminal).await,
             Self::Restart(args) => state::restart(args, context, terminal).await,
             Self::Delete(args) => delete::run(args, context, terminal).await,
+            Self::Export(args) => export::run(args, context),
             Self::Shell(args) => shell::run(args, context, terminal).await,
             Self::Stack(command) => stack::run(command, context, terminal).await,
             Self::Logs(args) => logs::run(args, context, terminal).await,

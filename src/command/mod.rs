@@ -8,6 +8,7 @@ mod completion;
 pub mod context;
 mod delete;
 mod explain;
+mod export;
 pub mod failure;
 mod grammar;
 mod help;
@@ -38,6 +39,7 @@ use clap::{Args, Parser};
 pub use self::{
     completion::CompletionArgs,
     delete::DeleteArgs,
+    export::ExportArgs,
     grammar::{Command, Right},
     help::HelpArgs,
     info::InfoArgs,

@@ -21,6 +21,7 @@ fn each_command_needs_its_right_and_members_get_no_more() {
         ("stop alice", Right::Administer),
         ("restart alice", Right::Administer),
         ("delete alice", Right::Administer),
+        ("export alice", Right::See),
         ("shell alice", Right::Administer),
         ("stack list", Right::Administer),
         ("logs alice", Right::Administer),
