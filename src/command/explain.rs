@@ -1,7 +1,7 @@
 //! What Incus answered, as a sentence for people with the right exit status. Pure.
 
 use super::failure::{Failure, Kind};
-use crate::{incus::IncusError, model::name::BackendName};
+use crate::{fleet::guest::GuestError, incus::IncusError, model::name::BackendName};
 
 /// What the sentence says of a call that failed: `what` is a fragment such as `start alice`.
 pub(super) fn incus(what: &str, backend: &BackendName, error: &IncusError) -> Failure {
@@ -24,8 +24,18 @@ pub(super) fn incus(what: &str, backend: &BackendName, error: &IncusError) -> Fa
     Failure::new(kind, format!("{what}: {text}"))
 }
 
+/// What the sentence says of a script inside that did not do what it should.
+pub(super) fn guest(what: &str, backend: &BackendName, error: &GuestError) -> Failure {
+    let kind = match error {
+        GuestError::Incus(error) => return incus(what, backend, error),
+        GuestError::Cancelled(_) => Kind::Interrupted,
+        GuestError::Timeout { .. } | GuestError::Failed { .. } => Kind::Failed,
+    };
+    Failure::new(kind, format!("{what}: {error}"))
+}
+
 /// What Incus says badly: a piece of its text, and what to say instead.
-const KNOWN: [(&str, Kind, &str, &str); 17] = [
+const KNOWN: [(&str, Kind, &str, &str); 18] = [
     (
         "UNIQUE constraint failed: instances.",
         Kind::Conflict,
@@ -82,6 +92,12 @@ const KNOWN: [(&str, Kind, &str, &str); 17] = [
         Kind::Conflict,
         "it uses more than that now",
         "stop what runs inside, or stop the container first",
+    ),
+    (
+        "annot be shrunk",
+        Kind::Conflict,
+        "its storage cannot be made smaller",
+        "make another container with a smaller disk, and copy the files",
     ),
     (
         "Failed to start device",

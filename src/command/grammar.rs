@@ -4,9 +4,9 @@ use clap::{CommandFactory, Subcommand};
 
 use super::{
     CompletionArgs, DeleteArgs, ExportArgs, Grammar, HelpArgs, InfoArgs, ListArgs, LogsArgs,
-    RestartArgs, ShellArgs, StackCommand, StartArgs, StopArgs, completion, context::Context,
-    delete, export, failure::Failure, help, info, list, logs, reload, report::Report, shell, stack,
-    state, status, terminal::Terminal, version, whoami,
+    ResizeArgs, RestartArgs, ShellArgs, StackCommand, StartArgs, StopArgs, completion,
+    context::Context, delete, export, failure::Failure, help, info, list, logs, reload,
+    report::Report, resize, shell, stack, state, status, terminal::Terminal, version, whoami,
 };
 
 /// Every command. A new one does not compile until [`Command::needs`] states its right.
@@ -28,6 +28,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Open a shell in a container
     Shell(ShellArgs),
+    /// Change how much a container may use, while it runs
+    Resize(ResizeArgs),
     /// Software for containers
     #[command(subcommand, arg_required_else_help = false)]
     Stack(StackCommand),
@@ -69,6 +71,7 @@ impl Command {
             | Self::Restart(_)
             | Self::Delete(_)
             | Self::Shell(_)
+            | Self::Resize(_)
             | Self::Stack(_)
             | Self::Logs(_)
             | Self::Status
@@ -88,6 +91,7 @@ impl Command {
             Self::Delete(args) => Some(format!("delete {}", args.name)),
             Self::Shell(args) if args.root => Some(format!("shell {} --root", args.name)),
             Self::Shell(args) => Some(format!("shell {}", args.name)),
+            Self::Resize(args) => Some(args.record()),
             Self::Stack(StackCommand::Install(args)) => {
                 Some(format!("stack install {} {}", args.name, args.stack))
             }
@@ -117,6 +121,7 @@ impl Command {
             | Self::Start(_)
             | Self::Stop(_)
             | Self::Restart(_)
+            | Self::Resize(_)
             | Self::Stack(_)
             | Self::Export(_)
             | Self::Logs(_)
@@ -143,6 +148,7 @@ impl Command {
             Self::Delete(args) => delete::run(args, context, terminal).await,
             Self::Export(args) => export::run(args, context),
             Self::Shell(args) => shell::run(args, context, terminal).await,
+            Self::Resize(args) => resize::run(args, context, terminal).await,
             Self::Stack(command) => stack::run(command, context, terminal).await,
             Self::Logs(args) => logs::run(args, context, terminal).await,
             Self::Status => status::run(context),

@@ -21,6 +21,7 @@ pub mod reference;
 mod reload;
 pub mod render;
 pub mod report;
+mod resize;
 mod shell;
 mod stack;
 mod state;
@@ -45,6 +46,7 @@ pub use self::{
     info::InfoArgs,
     list::ListArgs,
     logs::LogsArgs,
+    resize::ResizeArgs,
     shell::ShellArgs,
     stack::StackCommand,
     state::{RestartArgs, StartArgs, StopArgs},

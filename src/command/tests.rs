@@ -23,6 +23,7 @@ fn each_command_needs_its_right_and_members_get_no_more() {
         ("delete alice", Right::Administer),
         ("export alice", Right::See),
         ("shell alice", Right::Administer),
+        ("resize alice --cpu 1", Right::Administer),
         ("stack list", Right::Administer),
         ("logs alice", Right::Administer),
         ("status", Right::Administer),

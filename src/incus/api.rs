@@ -101,6 +101,51 @@ pub struct InstanceState {
     /// Its interfaces by name; empty when stopped.
     #[serde(default, deserialize_with = "or_default")]
     pub network: BTreeMap<String, Interface>,
+    /// Processors.
+    #[serde(default, deserialize_with = "or_default")]
+    pub cpu: CpuState,
+    /// Memory.
+    #[serde(default, deserialize_with = "or_default")]
+    pub memory: MemoryState,
+    /// Disks by device; without those whose pool keeps no account.
+    #[serde(default, deserialize_with = "or_default")]
+    pub disk: BTreeMap<String, DiskState>,
+    /// Processes; 0 when stopped.
+    #[serde(default)]
+    pub processes: i64,
+    /// When it started; in the year 1 when stopped.
+    #[serde(default)]
+    pub started_at: Option<String>,
+}
+
+/// Processors that are used.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub struct CpuState {
+    /// In nanoseconds of one processor, since it started.
+    pub usage: i64,
+    /// What it could use, in nanoseconds for each second; 0 if not known.
+    pub allocated_time: i64,
+}
+
+/// Memory that is used.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub struct MemoryState {
+    /// In bytes, with files that are kept in memory.
+    pub usage: i64,
+    /// What there is: the limit, or that of the host.
+    pub total: i64,
+}
+
+/// A disk that is used.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub struct DiskState {
+    /// In bytes; on btrfs without what it shares with its image.
+    pub usage: i64,
+    /// Its limit; 0 without one.
+    pub total: i64,
 }
 
 /// A network interface inside.
@@ -180,7 +225,9 @@ mod tests {
     fn instances_decode_running_stopped_and_away() {
         let instance: Instance = serde_json::from_str(RUNNING).unwrap();
         assert_eq!((instance.kind.as_str(), instance.status_code), ("container", 103));
-        let network = instance.state.unwrap().network;
+        let state = instance.state.unwrap();
+        assert_eq!((state.disk["root"].usage, state.disk["root"].total), (98_181_120, 0));
+        let network = state.network;
         assert_eq!(network["eth0"].addresses[0].address, IpAddr::from([10, 0, 3, 228]));
         assert_eq!(network["eth0"].addresses[1].scope, "link");
 
