@@ -28,7 +28,7 @@ use crate::{
         control::{Control, ControlError},
     },
     door::{Door, DoorError, Shared, key_use::KeyUses, pace::Pace, registry::Registry},
-    fleet::Fleet,
+    fleet::{self, Fleet},
     link::Stream,
     model::text,
     process::{self, Runtimes},
@@ -151,8 +151,9 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let door = Door::bind(&config.ssh.listen)?;
     let control = Control::bind(&config.control_socket).await?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let (link_key, state_dir) = (Arc::clone(&keys.link), &config.state_dir);
-    let fleet = Fleet::start(&config.backends, link_key, state_dir, &tasks, stop.clone());
+    let identity = fleet::Identity { ssh: Arc::clone(&keys.link), tls: Arc::clone(&keys.client) };
+    let state_dir = &config.state_dir;
+    let fleet = Fleet::start(&config.backends, identity, state_dir, &tasks, stop.clone());
     let key_use_file = state_dir.join("key-use.json");
     let (publish, config) = watch::channel(Arc::new(config));
     let path = path.to_owned();

@@ -12,7 +12,7 @@
 //! | [`wire`] | pure: SSH transport and authentication, sans-IO, both roles |
 //! | [`access`] | pure: a login name and a proven key become a permit, or nothing |
 //! | [`store`] | files that must outlive a restart: keys, the cached inventory |
-//! | [`link`] | SSH connections to backends: one for control, one per user stream |
+//! | [`link`] | connections to backends: SSH, one for control, one per user stream; HTTPS |
 //! | [`incus`] | the Incus REST API over any stream |
 //! | [`fleet`] | what runs where: one writer, published on a watch channel |
 //! | [`reach`] | a byte stream to a container's sshd: direct, link, exec |

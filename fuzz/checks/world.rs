@@ -9,14 +9,14 @@ use containarium::{
     config,
     console::{Console, Services},
     door::{Shared, key_use::KeyUses, pace::Pace, registry::Registry},
-    fleet::Fleet,
+    fleet::{Fleet, Identity},
     model::{
         container::{Container, Status},
         inventory::{Backend, Inventory, Presence},
     },
     process::Runtimes,
     reach::Reach,
-    store::keys::Keys,
+    store::keys::{ClientCertificate, Keys},
 };
 use futures_util::FutureExt;
 use tokio::{
@@ -47,8 +47,10 @@ impl World {
         let (config, configured) = watch::channel(Arc::new(config()));
         let (inventory, listed) = watch::channel(Arc::new(inventory()));
         let link = Arc::new(keys::seeded(2));
+        let tls = Arc::new(ClientCertificate::generate().unwrap());
+        let identity = Identity { ssh: link.clone(), tls: tls.clone() };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let fleet = Fleet::start(&[], link.clone(), Path::new("/nonexistent"), &tasks, stop);
+        let fleet = Fleet::start(&[], identity, Path::new("/nonexistent"), &tasks, stop);
         let environment = Environment {
             inventory: listed.clone(),
             ..Environment::new(fleet.clone(), configured.clone(), clock::timestamp())
@@ -61,7 +63,7 @@ impl World {
         let shared = Shared {
             config: configured.clone(),
             inventory: listed,
-            keys: Keys { host: keys::HOST.clone(), ca, link },
+            keys: Keys { host: keys::HOST.clone(), ca, link, client: tls },
             session_key: keys::OTHER.clone(),
             reach: Reach::new(fleet.clone(), configured, keys::OTHER.clone()),
             fleet,

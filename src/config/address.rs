@@ -16,13 +16,18 @@ const MAX_HOST: usize = 253;
 /// Longest account name, in bytes: generous, for Windows domains.
 const MAX_USER: usize = 128;
 
+/// Ports where none is written: of sshd, and of Incus (`core.https_address`).
+const SSH_PORT: &str = "22";
+const HTTPS_PORT: &str = "8443";
+
 const FORM: &str = "for instance \"198.51.100.2:22\", \"host.example.org\" or \"[2001:db8::1]:22\"";
 
-/// `local`, or the `HOST:PORT` of a backend's sshd.
+/// Where a backend's Incus is: here, behind an sshd, or behind HTTPS; the latter as `HOST:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     Local,
     Remote(String),
+    Https(String),
 }
 
 /// A backend's address.
@@ -41,14 +46,19 @@ pub(super) fn place(node: &Node) -> Read<Place> {
                 shown(user)
             )))
         }
-        text => host_port(text).map(Place::Remote),
+        text => match text.strip_prefix("https://") {
+            Some(rest) => {
+                host_port(rest.strip_suffix('/').unwrap_or(rest), HTTPS_PORT).map(Place::Https)
+            }
+            None => host_port(text, SSH_PORT).map(Place::Remote),
+        },
     }
 }
 
 /// Where people reach the door: `HOST` or `HOST:PORT`.
 pub(super) fn advertise(node: &Node) -> Read<Advertise> {
     let text = text(node)?;
-    let address = host_port(text)?;
+    let address = host_port(text, SSH_PORT)?;
     let (host, port) = address.rsplit_once(':').unwrap_or((&address, "22"));
     let host = host.trim_matches(['[', ']']).to_owned();
     Ok(Advertise { host, port: port.parse().unwrap_or(22) })
@@ -62,7 +72,7 @@ pub(super) fn destination(node: &Node) -> Read<(String, String)> {
         return Err(Fault::new("no account in front of the host")
             .hint(format!("did you mean \"git@{}\"?", shown(text))));
     };
-    Ok((check_user(user)?, host_port(address)?))
+    Ok((check_user(user)?, host_port(address, SSH_PORT)?))
 }
 
 /// An account on another machine.
@@ -81,8 +91,8 @@ fn check_user(user: &str) -> Read<String> {
     Ok(user.to_owned())
 }
 
-/// `HOST:PORT` of `HOST` or `HOST:PORT`; the port is 22 when it is missing.
-fn host_port(text: &str) -> Read<String> {
+/// `HOST:PORT` of `HOST` or `HOST:PORT`.
+fn host_port(text: &str, default_port: &str) -> Read<String> {
     let fault = || Fault::new(format!("\"{}\" is not an address", shown(text)));
     if let Some(rest) = text.strip_prefix("ssh://") {
         return Err(
@@ -90,16 +100,19 @@ fn host_port(text: &str) -> Read<String> {
         );
     }
     if text.parse::<Ipv6Addr>().is_ok() {
-        return Err(fault().hint(format!("did you mean \"[{text}]:22\"?")));
+        return Err(fault().hint(format!("did you mean \"[{text}]:{default_port}\"?")));
     }
     let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((host, tail))) => {
             host.parse::<Ipv6Addr>().map_err(|_| fault().hint(FORM))?;
-            (format!("[{host}]"), if tail.is_empty() { Some("22") } else { tail.strip_prefix(':') })
+            (
+                format!("[{host}]"),
+                if tail.is_empty() { Some(default_port) } else { tail.strip_prefix(':') },
+            )
         }
         Some(None) => return Err(fault().hint(FORM)),
         None => {
-            let (host, port) = text.split_once(':').unwrap_or((text, "22"));
+            let (host, port) = text.split_once(':').unwrap_or((text, default_port));
             if !is_host(host) {
                 return Err(fault().hint(FORM));
             }
@@ -136,7 +149,7 @@ mod tests {
             ("[2001:db8::1]:2022", "[2001:db8::1]:2022"),
             ("spot_1", "spot_1:22"),
         ] {
-            assert_eq!(host_port(text), Ok(normal.to_owned()));
+            assert_eq!(host_port(text, "22"), Ok(normal.to_owned()));
         }
     }
 
@@ -154,7 +167,7 @@ mod tests {
             ("-oProxyCommand=x", FORM),
             ("", FORM),
         ] {
-            assert_eq!(host_port(text).unwrap_err().hints, [hint], "{text}");
+            assert_eq!(host_port(text, "22").unwrap_err().hints, [hint], "{text}");
         }
     }
 }

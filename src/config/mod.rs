@@ -29,6 +29,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 use crate::model::{
     authorized_keys::AuthorizedKey,
     cpu::CpuLimit,
+    fingerprint::Fingerprint,
     image::ImageName,
     key::PublicKey,
     name::{Account, BackendName, PoolName, RouteName},
@@ -156,6 +157,13 @@ pub struct Backend {
 pub enum BackendAddress {
     /// Incus runs on this machine.
     Local,
+    /// By HTTPS, with our client certificate.
+    Https {
+        /// `HOST:PORT`, as written; the host may be a name.
+        address: String,
+        /// Of the certificate that Incus shows there.
+        fingerprint: Fingerprint,
+    },
     /// Through its sshd.
     Ssh {
         /// `HOST:PORT`, as written; the host may be a name.

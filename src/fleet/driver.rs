@@ -38,6 +38,9 @@ const REFRESH: Duration = Duration::from_secs(60);
 /// Events come in bursts; this long they are collected.
 const COALESCE: Duration = Duration::from_millis(10);
 
+/// Longest reason for being away, in characters: two fingerprints and an address.
+const MAX_REASON: usize = 300;
+
 /// What somebody wants of a driver.
 #[derive(Debug)]
 pub(super) enum Request {
@@ -90,7 +93,7 @@ impl Driver {
                 backoff.reset();
                 away = None;
             }
-            let reason = printable(&error.to_string(), 300);
+            let reason = reason(&error);
             let backend = &self.driven.config.name;
             if away.is_none() {
                 tracing::warn!(%backend, reason, "backend is away");
@@ -290,6 +293,14 @@ impl Driver {
         // Fails when the writer is gone: at the end.
         let _ = self.reports.send(Report { name, generation, news, published }).await;
     }
+}
+
+/// Why a backend is away, for people.
+fn reason(error: &IncusError) -> String {
+    if error.is_untrusted() {
+        return "its Incus does not trust the sentinel (keys/client.crt)".to_owned();
+    }
+    printable(&error.to_string(), MAX_REASON)
 }
 
 async fn follow(events: &mut Events, changes: &Pending) -> Result<Infallible, IncusError> {

@@ -13,6 +13,7 @@ mod pending;
 pub mod placement;
 pub mod stack;
 mod view;
+mod way;
 mod writer;
 
 use std::{
@@ -22,25 +23,26 @@ use std::{
     time::Duration,
 };
 
-use ssh_key::PrivateKey;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use self::way::Identity;
 use self::{
     drained::Drained,
     driver::{Driver, Request},
     home::HomeKeys,
     job::Jobs,
     merge::{Driven, Merge},
+    way::way_to,
     writer::{Orders, Report},
 };
 use crate::{
     config,
     incus::Client,
-    link::{Dial, control::Link, local::Local},
+    link::control::Link,
     model::{
         authorized_keys::AuthorizedKey,
         container::Container,
@@ -70,7 +72,7 @@ struct Shared {
     drained: Drained,
     home: HomeKeys,
     jobs: Jobs,
-    identity: Arc<PrivateKey>,
+    identity: Identity,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -95,7 +97,7 @@ impl Fleet {
     #[must_use]
     pub fn start(
         backends: &[Arc<config::Backend>],
-        identity: Arc<PrivateKey>,
+        identity: Identity,
         state_dir: &Path,
         tasks: &TaskTracker,
         stop: CancellationToken,
@@ -175,7 +177,6 @@ impl Fleet {
     pub(crate) fn fixed(inventory: watch::Receiver<Arc<Inventory>>) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let log = JobLog::new(std::env::temp_dir().join("containarium-no-such-logs"));
-        let pair = ssh_key::private::Ed25519Keypair::from_seed(&[7; 32]);
         let driven = watch::channel(Vec::new()).0;
         let shared = Shared {
             inventory,
@@ -184,7 +185,7 @@ impl Fleet {
             drained: Drained::load(Path::new("/nonexistent")).0,
             home: HomeKeys::default(),
             jobs: Jobs::new(log, tasks.clone(), stop.clone()),
-            identity: Arc::new(PrivateKey::from(pair)),
+            identity: Identity::fixed(),
             tasks,
             stop,
         };
@@ -212,10 +213,22 @@ impl Fleet {
         self.shared.backends().running.get(backend).map(|b| b.client.clone())
     }
 
-    /// A backend's control connection; `None` for a local one. Not for users' bytes either.
+    /// A backend's control connection; `None` for one that is not behind an sshd. Not for users' bytes either.
     #[must_use]
     pub fn link(&self, backend: &BackendName) -> Option<Link> {
         self.shared.backends().running.get(backend).and_then(|b| b.link.clone())
+    }
+
+    /// How a backend is reached.
+    #[must_use]
+    pub fn config(&self, backend: &BackendName) -> Option<Arc<config::Backend>> {
+        self.shared.backends().running.get(backend).map(|b| Arc::clone(&b.driven.config))
+    }
+
+    /// A client of the Incus of a backend that nobody drives, for somebody who wants to try it.
+    #[must_use]
+    pub fn try_out(&self, backend: &config::Backend) -> Client {
+        way_to(backend, &self.shared.identity).0
     }
 
     /// Reads a container again and publishes what was found, within 3 s. `None`: it is gone, or
@@ -268,12 +281,7 @@ impl Shared {
     }
 
     fn spawn(&self, driven: Driven) -> Running {
-        let link = Link::new(&driven.config, &self.identity);
-        let dial: Arc<dyn Dial> = match &link {
-            Some(link) => Arc::new(link.clone()),
-            None => Arc::new(Local::new(driven.config.incus_socket.clone())),
-        };
-        let client = Client::new(dial);
+        let (client, link) = way_to(&driven.config, &self.identity);
         let (requests, asked) = mpsc::channel(REQUESTS);
         let stop = self.stop.child_token();
         let task = Driver {

@@ -18,6 +18,7 @@ mod pump;
 pub mod script;
 #[cfg(test)]
 mod tests;
+pub mod trust;
 mod websocket;
 
 pub use client::Client;
@@ -107,6 +108,12 @@ impl IncusError {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.says("is busy running a")
+    }
+
+    /// It does not know us, or does not let us.
+    #[must_use]
+    pub fn is_untrusted(&self) -> bool {
+        self.code() == Some(403)
     }
 
     /// A disk is full, that of the host or the share of a container.

@@ -3,6 +3,7 @@
 pub mod authorized_keys;
 pub mod container;
 pub mod cpu;
+pub mod fingerprint;
 pub mod image;
 pub mod inventory;
 pub mod key;

@@ -344,7 +344,7 @@ impl Tunnels {
     async fn open(&self, destination: &Destination) -> Result<Tunnel, io::Error> {
         let BackendAddress::Ssh { address, user, host_key, identity } = &self.backend.address
         else {
-            return Err(io::Error::other("backend is local"));
+            return Err(io::Error::other("the backend is not reached by SSH"));
         };
         let identity = self.identity(identity.clone()).await?;
         let socket = Socket::connect(address, CONNECT).await?;

@@ -40,6 +40,8 @@ pub(super) fn plan(backend: &Backend, container: &Container, last: Option<Way>) 
                 }
                 ways.push(Way::Link);
             }
+            BackendAddress::Https { .. } if backend.routed => ways.push(Way::Direct),
+            BackendAddress::Https { .. } => {}
         }
     }
     ways.push(Way::Exec);

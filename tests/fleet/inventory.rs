@@ -19,7 +19,7 @@ use crate::{
     lab::{Lab, Running, in_lab},
 };
 
-fn is_up(inventory: &Inventory) -> bool {
+pub(crate) fn is_up(inventory: &Inventory) -> bool {
     matches!(inventory.backends[0].presence, Presence::Up { .. })
 }
 
@@ -37,8 +37,7 @@ fn clock() -> Instant {
 }
 
 /// Launches, labels, stops, starts, renames and deletes.
-async fn follow(lab: &Lab, backend: Backend, name: &str) {
-    let running = Running::start(lab, std::slice::from_ref(&backend));
+pub(crate) async fn follow(lab: &Lab, running: Running, backend: &Backend, name: &str) {
     let up = running.until("up", 10, is_up).await;
     assert!(up.backends[0].version.is_some() && up.backends[0].cpus > Some(0));
     let room =
@@ -85,14 +84,18 @@ async fn follow(lab: &Lab, backend: Backend, name: &str) {
 #[test]
 fn a_local_backend_is_followed() {
     in_lab(async |lab| {
-        follow(&lab, lab.local(0), "flocal").await;
+        let backend = lab.local(0);
+        follow(&lab, Running::start(&lab, std::slice::from_ref(&backend)), &backend, "flocal")
+            .await;
     });
 }
 
 #[test]
 fn a_backend_behind_ssh_is_followed() {
     in_lab(async |lab| {
-        follow(&lab, lab.remote(0, &lab.sshd(0)), "fremote").await;
+        let backend = lab.remote(0, &lab.sshd(0));
+        follow(&lab, Running::start(&lab, std::slice::from_ref(&backend)), &backend, "fremote")
+            .await;
     });
 }
 

@@ -14,17 +14,21 @@ use std::{
 
 use containarium::{
     config::{Backend, BackendAddress},
-    fleet::Fleet,
-    incus::Client,
-    link::{control::Link, local::Local},
-    model::{inventory::Inventory, key::PublicKey},
+    fleet::{Fleet, Identity},
+    incus::{Client, trust::Token},
+    link::{control::Link, https::fingerprint, local::Local},
+    model::{fingerprint::Fingerprint, inventory::Inventory, key::PublicKey},
     process,
+    store::keys::ClientCertificate,
 };
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::last::inspect_after_last;
+
+/// Where backends listen for HTTPS: the port of Incus.
+const HTTPS_PORT: u16 = 8443;
 
 pub(crate) struct Lab(Value);
 
@@ -145,6 +149,30 @@ impl Lab {
         Backend { name, address, ..self.local(backend) }
     }
 
+    /// The same host by HTTPS, known by `fingerprint`.
+    pub(crate) fn https(&self, backend: usize, fingerprint: Fingerprint) -> Backend {
+        let address = format!("{}:{HTTPS_PORT}", self.text(backend, "address"));
+        let name = format!("https{backend}").parse().unwrap();
+        let address = BackendAddress::Https { address, fingerprint };
+        Backend { name, address, routed: false, ..self.local(backend) }
+    }
+
+    /// Has a backend listen for HTTPS, and makes a token for a client.
+    pub(crate) fn token(&self, backend: usize, client: &str) -> Token {
+        let incus_dir = self.text(backend, "incus_dir");
+        let listen = format!("core.https_address={}:{HTTPS_PORT}", self.text(backend, "address"));
+        incus(&incus_dir, &["config", "set", &listen]);
+        let token = incus(&incus_dir, &["config", "trust", "add", "-q", client]);
+        Token::parse(&token).unwrap()
+    }
+
+    /// Has a backend trust a client no more.
+    pub(crate) fn distrust(&self, backend: usize, client: &ClientCertificate) {
+        let fingerprint = fingerprint(client.certificate()).to_string();
+        let incus_dir = self.text(backend, "incus_dir");
+        incus(&incus_dir, &["config", "trust", "remove", &fingerprint]);
+    }
+
     /// Clients over a local socket, over SSH, and over SSH with bulk on a connection apart.
     pub(crate) fn clients(&self, backend: usize) -> [(&'static str, Client); 3] {
         let socket = PathBuf::from(self.text(backend, "incus_socket"));
@@ -168,6 +196,16 @@ impl Lab {
         assert!(launched, "launch {name}");
         guest
     }
+}
+
+/// What the Incus client prints; panics if it fails.
+fn incus(incus_dir: &str, arguments: &[&str]) -> String {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new("incus");
+    command.env("INCUS_DIR", incus_dir).env("INCUS_CONF", home.path()).args(arguments);
+    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 impl Guest {
@@ -203,9 +241,18 @@ impl Running {
         backends: &[Backend],
         folder: Arc<tempfile::TempDir>,
     ) -> Self {
+        let tls = Arc::new(ClientCertificate::generate().unwrap());
+        Self::start_as(Identity { ssh: lab.key(), tls }, backends, folder)
+    }
+
+    pub(crate) fn start_as(
+        identity: Identity,
+        backends: &[Backend],
+        folder: Arc<tempfile::TempDir>,
+    ) -> Self {
         let backends: Vec<_> = backends.iter().cloned().map(Arc::new).collect();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let fleet = Fleet::start(&backends, lab.key(), folder.path(), &tasks, stop.clone());
+        let fleet = Fleet::start(&backends, identity, folder.path(), &tasks, stop.clone());
         Self { fleet, folder, tasks, stop }
     }
 

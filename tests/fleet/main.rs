@@ -12,6 +12,7 @@
 mod cut;
 mod exec;
 mod home;
+mod https;
 mod inventory;
 mod lab;
 #[path = "../e2e/harness/last.rs"]

@@ -9,13 +9,17 @@ use super::{
         keys::public_key,
         path::{file, remote_socket},
         problem::Fault,
-        section::Section,
+        section::{Read, Section},
         source::Told,
-        value::{boolean, name},
+        tree::Node,
+        value::{boolean, name, text},
     },
     Scope, Unique,
 };
-use crate::model::name::{BackendName, PoolName};
+use crate::model::{
+    fingerprint::{Fingerprint, FingerprintError},
+    name::{BackendName, PoolName},
+};
 
 pub(super) fn backends(
     sections: Vec<Section<'_>>,
@@ -38,7 +42,11 @@ fn backend(
     section.refuse("recovery");
     let name = section.need("name", "name = \"spot-1\"", name::<BackendName>);
     let pool = section.or_written("pool", "default", self::name::<PoolName>);
-    let place = section.need("address", "address = \"198.51.100.2:22\"` or `\"local\"", place);
+    let place = section.need(
+        "address",
+        "address = \"198.51.100.2:22\"`, `\"https://198.51.100.2\"` or `\"local\"",
+        place,
+    );
     let default_socket = "/var/lib/incus/unix.socket".into();
     let incus_socket = section.or("incus_socket", default_socket, remote_socket);
     let routed = section.or("routed", false, boolean);
@@ -48,10 +56,11 @@ fn backend(
     }
     if let (Ok(address), Ok(socket)) = (&address, &incus_socket) {
         let host = match address {
-            BackendAddress::Local => "local",
-            BackendAddress::Ssh { address, .. } => address,
+            BackendAddress::Local => format!("local {}", socket.display()),
+            BackendAddress::Ssh { address, .. } => format!("{address} {}", socket.display()),
+            BackendAddress::Https { address, .. } => format!("https://{address}"),
         };
-        hosts.check(&section, "address", &format!("{host} {}", socket.display()));
+        hosts.check(&section, "address", &host);
     }
     section.finish(|_| None);
     Ok(Backend {
@@ -63,7 +72,7 @@ fn backend(
     })
 }
 
-/// Reads the keys that only a backend behind SSH has.
+/// Reads the keys that only one kind of backend has.
 fn backend_address(
     section: &mut Section<'_>,
     place: Result<Place, Told>,
@@ -72,27 +81,62 @@ fn backend_address(
     let user = section.or("user", "containarium".to_owned(), user);
     let host_key = section.maybe("host_key", public_key);
     let identity = section.maybe("identity", file(base));
+    let fingerprint = section.maybe("fingerprint", fingerprint);
     match place? {
         Place::Local => {
-            let mut verdict = Ok(BackendAddress::Local);
-            for key in ["user", "host_key", "identity"].into_iter().filter(|k| section.has(k)) {
-                let hint = format!("remove `{key}`, or give a host as address");
-                let fault = Fault::new("a local backend is reached without SSH").hint(hint);
-                verdict = Err(section.fault(key, fault));
-            }
-            verdict
+            let (why, instead) =
+                ("a local backend is reached without SSH", "give a host as address");
+            let ssh = none_of(section, &["user", "host_key", "identity"], why, instead);
+            let (why, instead) =
+                ("a local backend is reached without TLS", "give an https:// address");
+            ssh.and(none_of(section, &["fingerprint"], why, instead))?;
+            Ok(BackendAddress::Local)
+        }
+        Place::Https(address) => {
+            let (why, instead) =
+                ("this backend is reached by HTTPS", "give the address of its sshd");
+            let keys = ["user", "host_key", "identity", "incus_socket"];
+            let others = none_of(section, &keys, why, instead);
+            let fingerprint = fingerprint.and_then(|fingerprint| {
+                fingerprint.ok_or_else(|| {
+                    let fault = Fault::new("missing: the backend has to prove who it is");
+                    section.missing("fingerprint", fault.hint(CERTIFICATE))
+                })
+            });
+            others?;
+            Ok(BackendAddress::Https { address, fingerprint: fingerprint? })
         }
         Place::Remote(address) => {
+            let (why, instead) =
+                ("this backend is reached through its sshd", "write `address = \"https://…\"`");
+            let others = none_of(section, &["fingerprint"], why, instead);
             let host_key = host_key.and_then(|key| {
                 key.ok_or_else(|| {
                     let fault = Fault::new("missing: the backend's sshd has to prove who it is");
                     section.missing("host_key", fault.hint(keyscan(&address)))
                 })
             });
+            others?;
             let (user, host_key, identity) = (user?, host_key?, identity?);
             Ok(BackendAddress::Ssh { address, user, host_key, identity })
         }
     }
+}
+
+const CERTIFICATE: &str = "`incus info | grep certificate_fingerprint` on the backend shows it; `backend add` takes a token";
+
+/// Refuses keys that mean nothing for a backend of this kind.
+fn none_of(section: &Section<'_>, keys: &[&str], why: &str, instead: &str) -> Result<(), Told> {
+    let mut verdict = Ok(());
+    for key in keys.iter().filter(|key| section.has(key)) {
+        let hint = format!("remove `{key}`, or {instead}");
+        verdict = Err(section.fault(key, Fault::new(why).hint(hint)));
+    }
+    verdict
+}
+
+fn fingerprint(node: &Node) -> Read<Fingerprint> {
+    text(node)?.parse().map_err(|e: FingerprintError| Fault::new(e.to_string()).hint(CERTIFICATE))
 }
 
 fn keyscan(address: &str) -> String {

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Of a certificate.
+const FINGERPRINT: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
 /// A file's lines after the first (which makes the rest valid), the line, key and hint that the
 /// first problem has to have.
 const MISTAKES: &[(&str, usize, &str, &str)] = &[
@@ -67,6 +70,42 @@ const MISTAKES: &[(&str, usize, &str, &str)] = &[
         5,
         "backend[0].user",
         "remove `user`",
+    ),
+    (
+        "[[backend]]\nname = 'a'\naddress = 'local'\nfingerprint = 'FINGERPRINT'",
+        5,
+        "backend[0].fingerprint",
+        "remove `fingerprint`",
+    ),
+    (
+        "[[backend]]\nname = 'a'\naddress = 'h'\nhost_key = 'KEY'\nfingerprint = 'FINGERPRINT'",
+        6,
+        "backend[0].fingerprint",
+        "https://",
+    ),
+    (
+        "[[backend]]\nname = 'a'\naddress = 'https://h'",
+        2,
+        "backend[0].fingerprint",
+        "certificate_fingerprint",
+    ),
+    (
+        "[[backend]]\nname = 'a'\naddress = 'https://h'\nfingerprint = 'SHA256:abc'",
+        5,
+        "backend[0].fingerprint",
+        "certificate_fingerprint",
+    ),
+    (
+        "[[backend]]\nname = 'a'\naddress = 'https://h'\nfingerprint = 'FINGERPRINT'\nhost_key = 'KEY'",
+        6,
+        "backend[0].host_key",
+        "remove `host_key`",
+    ),
+    (
+        "[[backend]]\nname = 'a'\naddress = 'https://h/1.0'\nfingerprint = 'FINGERPRINT'",
+        4,
+        "backend[0].address",
+        "for instance",
     ),
     (
         "[[backend]]\nname = 'a'\naddress = 'local'\nrouted = 'true'",
@@ -181,6 +220,7 @@ const MISTAKES: &[(&str, usize, &str, &str)] = &[
 fn each_mistake_is_told_with_its_place_and_a_way_out() {
     for (text, line, key, hint) in MISTAKES {
         let text = text
+            .replace("FINGERPRINT", FINGERPRINT)
             .replace("KEY", KEY)
             .replace('%', "KEY")
             .replace("LONG", &format!("/{}", "x".repeat(107)));

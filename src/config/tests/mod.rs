@@ -7,6 +7,7 @@ mod stacks;
 use std::{fs, path::Path, time::Duration};
 
 use super::*;
+use crate::model::fingerprint::Fingerprint;
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqRmYdWkC8NSTf4eDvyGUj0zaPbhj8gHZMpiUm+3HXQ";
@@ -73,8 +74,10 @@ fn every_key_is_read() {
          [[backend]]\nname = 'here'\npool = 'gpu'\naddress = 'local'\nrouted = true\n\
          incus_socket = '/run/incus.sock'\n\
          [[backend]]\nname = 'spot-1'\naddress = '[2001:db8::1]'\nuser = 'c'\nhost_key = '{KEY}'\n\
+         [[backend]]\nname = 'far'\naddress = 'https://far.example'\nfingerprint = '{}'\n\
          [[route]]\nlogin = 'git'\nto = 'git@192.0.2.20:2222'\nhost_key = '{KEY}'\n\
-         authorized_keys = ['{KEY} alice']\n"
+         authorized_keys = ['{KEY} alice']\n",
+        "0A:".repeat(31) + "0a"
     );
     let config = good(&text);
     assert_eq!(config.state_dir, Path::new("/etc/containarium/s"));
@@ -105,6 +108,11 @@ fn every_key_is_read() {
     };
     assert_eq!((address.as_str(), user.as_str(), identity), ("[2001:db8::1]:22", "c", &None));
     assert_eq!(config.backends[1].incus_socket, Path::new("/var/lib/incus/unix.socket"));
+    let far = BackendAddress::Https {
+        address: "far.example:8443".to_owned(),
+        fingerprint: Fingerprint::new([10; 32]),
+    };
+    assert_eq!(config.backends[2].address, far);
     let route = &config.routes[0];
     assert_eq!((route.user.as_str(), route.address.as_str()), ("git", "192.0.2.20:2222"));
     assert_eq!(route.keys.len(), 1);

@@ -1,7 +1,9 @@
 //! The sentinel's own private keys: host keys, the CA that signs logins at containers, and the key
 //! that logs in to backends. Made on the first start, never replaced: a missing key is an error,
-//! because a new one would look to every client like an attack.
+//! because a new one would look to every client like an attack. The certificate that backends by
+//! HTTPS know us by is made when there is none.
 
+mod client;
 mod file;
 
 use std::{
@@ -14,6 +16,7 @@ use std::{
 
 use ssh_key::PrivateKey;
 
+pub use self::client::ClientCertificate;
 use super::{StoreError, atomic};
 use crate::wire::identity::{Identity, IdentityError};
 
@@ -69,6 +72,14 @@ pub enum KeyStoreError {
         /// Why not.
         reason: IdentityError,
     },
+    /// The certificate that backends know us by cannot be read or made.
+    #[error("client certificate {path}: {reason}")]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A key of another type than the file's name says.
     #[error("private key {path} is of type {found}")]
     Type {
@@ -86,8 +97,10 @@ pub struct Keys {
     pub host: Arc<[Identity]>,
     /// Signs the certificates that we show to containers.
     pub ca: Arc<Identity>,
-    /// Logs in to backends.
+    /// Logs in to backends by SSH.
     pub link: Arc<PrivateKey>,
+    /// Shows backends by HTTPS who we are.
+    pub client: Arc<ClientCertificate>,
 }
 
 impl Keys {
@@ -127,7 +140,8 @@ impl Keys {
         file::publish(&directory.join(HOST_KEY), &host[0])?;
         file::publish(&ca_path, &ca)?;
         file::publish(&link_path, &file::identity(&link_path, &link)?)?;
-        Ok(Self { host: host.into(), ca: Arc::new(ca), link: Arc::new(link) })
+        let client = Arc::new(ClientCertificate::open(directory)?);
+        Ok(Self { host: host.into(), ca: Arc::new(ca), link: Arc::new(link), client })
     }
 }
 
