@@ -419,7 +419,9 @@ fn reference(world: &World, login: &str, n: u8) -> String {
     }
     let (name, typed) = login.split_once('+').map_or((login, None), |(a, b)| (a, Some(b)));
     let all: Vec<_> = world.inventory.containers().collect();
-    if let Some(c) = all.iter().find(|c| c.name.as_str() == name && typed != Some("")) {
+    // An account that cannot exist makes it any other name.
+    let is_form = typed.is_none_or(|typed| typed.parse::<Account>().is_ok());
+    if let Some(c) = all.iter().find(|c| c.name.as_str() == name && is_form) {
         let mine = accounts(c);
         let Some(typed) = typed else {
             return mine.first().map_or("no".to_owned(), |a| format!("{name}+{a}"));
