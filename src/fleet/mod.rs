@@ -11,6 +11,8 @@ mod listing;
 mod merge;
 mod pending;
 pub mod placement;
+pub mod provision;
+mod reserve;
 pub mod stack;
 mod view;
 mod way;
@@ -29,6 +31,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use self::reserve::Reserved;
 pub use self::way::Identity;
 use self::{
     drained::Drained,
@@ -36,6 +39,8 @@ use self::{
     home::HomeKeys,
     job::Jobs,
     merge::{Driven, Merge},
+    placement::{PlacementError, Wish},
+    reserve::Reservations,
     way::way_to,
     writer::{Orders, Report},
 };
@@ -47,7 +52,7 @@ use crate::{
         authorized_keys::AuthorizedKey,
         container::Container,
         inventory::{Inventory, Presence},
-        name::{Account, BackendName},
+        name::{Account, BackendName, ContainerName},
     },
     store::{StoreError, inventory::Cached, joblog::JobLog},
 };
@@ -71,6 +76,7 @@ struct Shared {
     backends: Mutex<Backends>,
     drained: Drained,
     home: HomeKeys,
+    places: Reservations,
     jobs: Jobs,
     identity: Identity,
     tasks: TaskTracker,
@@ -123,8 +129,19 @@ impl Fleet {
         let home = HomeKeys::default();
         let log = JobLog::new(state_dir.join("logs"));
         let jobs = Jobs::new(log, tasks.clone(), stop.clone());
-        let shared =
-            Shared { inventory, reports, backends, drained, home, jobs, identity, tasks, stop };
+        let places = Reservations::default();
+        let shared = Shared {
+            inventory,
+            reports,
+            backends,
+            drained,
+            home,
+            places,
+            jobs,
+            identity,
+            tasks,
+            stop,
+        };
         for driven in driven {
             let running = shared.spawn(driven.clone());
             shared.backends().running.insert(driven.config.name.clone(), running);
@@ -184,6 +201,7 @@ impl Fleet {
             backends: Mutex::new(Backends { driven, running: BTreeMap::new(), generations: 0 }),
             drained: Drained::load(Path::new("/nonexistent")).0,
             home: HomeKeys::default(),
+            places: Reservations::default(),
             jobs: Jobs::new(log, tasks.clone(), stop.clone()),
             identity: Identity::fixed(),
             tasks,
@@ -234,14 +252,36 @@ impl Fleet {
     /// Reads a container again and publishes what was found, within 3 s. `None`: it is gone, or
     /// its backend is away or too slow.
     pub async fn refresh(&self, container: &Container) -> Option<Arc<Container>> {
-        let requests = self.requests(&container.backend)?;
+        self.reread(&container.backend, container.name.instance()).await
+    }
+
+    async fn reread(&self, backend: &BackendName, instance: String) -> Option<Arc<Container>> {
+        let requests = self.requests(backend)?;
         let (reply, answer) = oneshot::channel();
-        let instance = container.name.instance();
         let refresh = async {
             requests.send(Request::Refresh { instance, reply }).await.ok()?;
             answer.await.ok().flatten()
         };
         timeout(REFRESH_DEADLINE, refresh).await.ok().flatten()
+    }
+
+    /// Reads a container of that name on that backend again, and publishes what was found.
+    pub async fn look(
+        &self,
+        backend: &BackendName,
+        name: &ContainerName,
+    ) -> Option<Arc<Container>> {
+        self.reread(backend, name.instance()).await
+    }
+
+    /// Keeps a place for a container that is about to be made: until the answer is dropped it
+    /// counts when others look for theirs.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn reserve(&self, name: &ContainerName, wish: &Wish) -> Result<Reserved, PlacementError> {
+        let inventory = Arc::clone(&self.shared.inventory.borrow());
+        self.shared.places.reserve(&inventory, name, wish)
     }
 
     /// Ends a backend's pause between attempts to reach it: for instance when health says that

@@ -81,7 +81,7 @@ fn status(code: u16) -> Status {
 
 /// Global addresses: IPv4 before IPv6, `eth0` before other interfaces. Bridges that a container
 /// runtime makes inside are of no use from outside.
-fn addresses(state: Option<&InstanceState>) -> Vec<IpAddr> {
+pub(super) fn addresses(state: Option<&InstanceState>) -> Vec<IpAddr> {
     let inner = ["lo", "docker", "br-", "veth", "podman", "cni", "virbr", "lxcbr", "incusbr"];
     let interfaces = state.iter().flat_map(|s| &s.network);
     let mut found: Vec<_> = interfaces

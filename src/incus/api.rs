@@ -202,7 +202,7 @@ pub(super) fn decode(request: &str, error: &serde_json::Error) -> IncusError {
 }
 
 /// Incus writes `null` where there is nothing.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())

@@ -58,6 +58,21 @@ pub struct Alias {
     pub name: String,
 }
 
+/// Devices of an instance or a profile by name, each with its keys.
+pub type Devices = BTreeMap<String, BTreeMap<String, String>>;
+
+/// A graphics card.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Card {
+    /// Its address on the PCI bus; empty if it is not on one.
+    pub pci_address: String,
+    /// The number of its maker, in hexadecimal.
+    pub vendor_id: String,
+    /// What it is called.
+    pub product: String,
+}
+
 impl Client {
     /// Used and total bytes of the pool that containers get their root disk from unless something
     /// else is said: that of the profile `default`. `None` if it has none, or Incus cannot tell.
@@ -72,6 +87,22 @@ impl Client {
             Some(pool) => self.space(pool).await,
             None => Ok(None),
         }
+    }
+
+    /// The devices that the profile `default` gives to instances, by name.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn default_devices(&self) -> Result<Devices, IncusError> {
+        Ok(self.get::<Profile>("/1.0/profiles/default", CALL_DEADLINE).await?.devices)
+    }
+
+    /// The graphics cards, in the order in which they are counted.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn graphics(&self) -> Result<Vec<Card>, IncusError> {
+        Ok(self.get::<Graphics>("/1.0/resources", CALL_DEADLINE).await?.gpu.cards)
     }
 
     /// The storage pools, at most 32.
@@ -106,7 +137,20 @@ impl Client {
 #[derive(Deserialize)]
 struct Profile {
     #[serde(default)]
-    devices: BTreeMap<String, BTreeMap<String, String>>,
+    devices: Devices,
+}
+
+#[derive(Deserialize)]
+struct Graphics {
+    #[serde(default)]
+    gpu: Cards,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Cards {
+    #[serde(deserialize_with = "super::api::or_default")]
+    cards: Vec<Card>,
 }
 
 #[derive(Deserialize)]
