@@ -3,9 +3,9 @@
 use clap::{CommandFactory, Subcommand};
 
 use super::{
-    CompletionArgs, DeleteArgs, ExportArgs, Grammar, HelpArgs, InfoArgs, ListArgs, LogsArgs,
-    ResizeArgs, RestartArgs, ShellArgs, StackCommand, StartArgs, StopArgs, completion,
-    context::Context, delete, export, failure::Failure, help, info, list, logs, reload,
+    CompletionArgs, DeleteArgs, ExportArgs, Grammar, HelpArgs, InfoArgs, KeyArgs, ListArgs,
+    LogsArgs, ResizeArgs, RestartArgs, ShellArgs, StackCommand, StartArgs, StopArgs, completion,
+    context::Context, delete, export, failure::Failure, help, info, key, list, logs, reload,
     report::Report, resize, shell, stack, state, status, terminal::Terminal, version, whoami,
 };
 
@@ -33,6 +33,8 @@ pub enum Command {
     /// Software for containers
     #[command(subcommand, arg_required_else_help = false)]
     Stack(StackCommand),
+    /// Add, list and remove the keys of a container's owner
+    Key(KeyArgs),
     /// Show what was done to a container, and what is being done
     Logs(LogsArgs),
     /// Show the sentinel, its backends and what is wrong
@@ -73,6 +75,7 @@ impl Command {
             | Self::Shell(_)
             | Self::Resize(_)
             | Self::Stack(_)
+            | Self::Key(_)
             | Self::Logs(_)
             | Self::Status
             | Self::Reload => Right::Administer,
@@ -95,6 +98,7 @@ impl Command {
             Self::Stack(StackCommand::Install(args)) => {
                 Some(format!("stack install {} {}", args.name, args.stack))
             }
+            Self::Key(args) => args.record(),
             Self::Reload => Some("reload".to_owned()),
             Self::List(_)
             | Self::Info(_)
@@ -116,6 +120,7 @@ impl Command {
             // The question whether it is meant.
             Self::Delete(args) => !args.force && terminal.pty().is_some(),
             Self::Shell(_) => true,
+            Self::Key(args) => args.reads_input(),
             Self::List(_)
             | Self::Info(_)
             | Self::Start(_)
@@ -150,6 +155,7 @@ impl Command {
             Self::Shell(args) => shell::run(args, context, terminal).await,
             Self::Resize(args) => resize::run(args, context, terminal).await,
             Self::Stack(command) => stack::run(command, context, terminal).await,
+            Self::Key(args) => Box::pin(key::run(args, context, terminal)).await,
             Self::Logs(args) => logs::run(args, context, terminal).await,
             Self::Status => status::run(context),
             Self::Reload => reload::run(context),

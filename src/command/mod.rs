@@ -13,9 +13,11 @@ pub mod failure;
 mod grammar;
 mod help;
 mod info;
+mod key;
 mod key_arg;
 mod list;
 mod logs;
+mod people;
 mod progress;
 pub mod reference;
 mod reload;
@@ -44,6 +46,7 @@ pub use self::{
     grammar::{Command, Right},
     help::HelpArgs,
     info::InfoArgs,
+    key::KeyArgs,
     list::ListArgs,
     logs::LogsArgs,
     resize::ResizeArgs,

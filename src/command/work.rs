@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::timestamp,
-    fleet::job::{Cursor, Job, Started},
+    fleet::job::{Busy, Cursor, Job, Started},
     model::name::ContainerName,
 };
 
@@ -34,21 +34,73 @@ where
     E: fmt::Display + Into<Failure> + Send + 'static,
 {
     let started = context.fleet.jobs().start(container, what, work);
-    let Started { job, outcome } = started.map_err(|busy| {
-        let hint = format!("see `logs {container}`, or wait until it is done");
-        Failure::new(Kind::Conflict, busy.to_string()).hint(hint)
-    })?;
+    finish(started.map_err(|busy| explain_busy(&busy))?, context, terminal).await
+}
+
+/// Work that is short enough to wait for: it changes who may log in.
+const SHORT: [&str; 4] = ["key add", "key remove", "collaborator add", "collaborator remove"];
+
+/// How much of it is waited for.
+const TURNS: usize = 100;
+
+/// The same for short work: what is short and under way on the container is waited for.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn run_in_turn<T, E, F>(
+    (container, what): (&ContainerName, &'static str),
+    context: &Context,
+    terminal: &Terminal,
+    work: impl FnOnce(std::sync::Arc<Job>) -> F + Clone,
+) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: fmt::Display + Into<Failure> + Send + 'static,
+{
+    for _ in 0..TURNS {
+        let other = context.fleet.jobs().of(container).filter(|job| SHORT.contains(&job.what));
+        match other {
+            Some(other) => {
+                let ended = terminal.interrupted().run_until_cancelled(end_of(&other));
+                ended.await.ok_or_else(stopped)?;
+            }
+            None => match context.fleet.jobs().start(container, what, work.clone()) {
+                Ok(started) => return finish(started, context, terminal).await,
+                // Somebody else was quicker.
+                Err(busy) if SHORT.contains(&busy.what) => {}
+                Err(busy) => return Err(explain_busy(&busy)),
+            },
+        }
+    }
+    run((container, what), context, terminal, work).await
+}
+
+async fn end_of(job: &Job) {
+    let mut cursor = Cursor::default();
+    while job.next(&mut cursor).await.is_some() {}
+}
+
+async fn finish<T, E: Into<Failure>>(
+    Started { job, outcome }: Started<T, E>,
+    context: &Context,
+    terminal: &Terminal,
+) -> Result<T, Failure> {
     follow(&job, context, terminal).await;
     let outcome = outcome.await.map_err(|_| {
-        let hint = "this is a bug: the sentinel's log tells more";
-        Failure::new(Kind::Failed, format!("the {what} of {container} ended unexpectedly"))
-            .hint(hint)
+        let message = format!("the {} of {} ended unexpectedly", job.what, job.container);
+        Failure::new(Kind::Failed, message).hint("this is a bug: the sentinel's log tells more")
     })?;
     match outcome {
         Ok(done) => Ok(done),
         Err(_) if terminal.interrupted().is_cancelled() => Err(stopped()),
         Err(error) => Err(error.into()),
     }
+}
+
+fn explain_busy(busy: &Busy) -> Failure {
+    let hint = format!("see `logs {}`, or wait until it is done", busy.container);
+    Failure::new(Kind::Conflict, busy.to_string()).hint(hint)
 }
 
 /// Shows what a job does until it ends.

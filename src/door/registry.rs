@@ -311,7 +311,7 @@ mod tests {
         let phone = enter("alice", "bob", 3);
         let elsewhere = enter("carol", "bob", 2);
         let on_its_way = registry.number();
-        let told = |entry: &Entry| entry.end.sentence.get().map(|s| s.to_string());
+        let told = |entry: &Entry| entry.end.sentence.get().map(ToString::to_string);
         let alice: ContainerName = "alice".parse().unwrap();
         let of_phone = Whose::Key(session(0, "a", "a", 3).key.unwrap());
         assert_eq!(registry.end(&alice, &of_phone, "key"), 1);
@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(registry.end(&alice, &Whose::All, "all"), 5);
         assert_eq!(told(&elsewhere), None);
         for _ in 0..2 * MAX_ENDINGS {
-            registry.end(&alice, &Whose::All, "again");
+            let _ = registry.end(&alice, &Whose::All, "again");
         }
         assert_eq!(registry.lock().endings.len(), MAX_ENDINGS);
     }

@@ -90,14 +90,14 @@ impl HomeKeys {
         entry.last().keys.to_vec()
     }
 
+    /// Forgets the keys of `account`. Who is just reading them has the old ones.
+    pub(super) fn forget(&self, container: &Container, account: &Account) {
+        let whose = Whose::new(container, account);
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&whose);
+    }
+
     fn entry(&self, container: &Container, account: &Account) -> Arc<Entry> {
-        let whose = Whose {
-            backend: container.backend.clone(),
-            container: container.name.clone(),
-            owner: container.owner.clone(),
-            created: container.label("created-at").unwrap_or_default().chars().take(64).collect(),
-            account: account.clone(),
-        };
+        let whose = Whose::new(container, account);
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MAX_ENTRIES && !entries.contains_key(&whose) {
             let oldest = entries.iter().min_by_key(|(_, e)| e.last().used);
@@ -108,6 +108,18 @@ impl HomeKeys {
         let entry = Arc::clone(entries.entry(whose).or_insert_with(|| Arc::new(Entry::new(now()))));
         entry.change(|last| last.used = now());
         entry
+    }
+}
+
+impl Whose {
+    fn new(container: &Container, account: &Account) -> Self {
+        Self {
+            backend: container.backend.clone(),
+            container: container.name.clone(),
+            owner: container.owner.clone(),
+            created: container.label("created-at").unwrap_or_default().chars().take(64).collect(),
+            account: account.clone(),
+        }
     }
 }
 

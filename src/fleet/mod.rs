@@ -310,6 +310,11 @@ impl Fleet {
         self.shared.home.of(client.as_ref(), container, account).await
     }
 
+    /// Forgets what was read of the keys inside a container: the next login reads them anew.
+    pub fn forget_keys(&self, container: &Container, account: &Account) {
+        self.shared.home.forget(container, account);
+    }
+
     fn requests(&self, backend: &BackendName) -> Option<mpsc::Sender<Request>> {
         self.shared.backends().running.get(backend).map(|b| b.requests.clone())
     }

@@ -7,6 +7,7 @@ pub mod fingerprint;
 pub mod image;
 pub mod inventory;
 pub mod key;
+pub mod label;
 pub mod name;
 pub mod principal;
 pub mod size;

@@ -69,7 +69,7 @@ impl AuthorizedKey {
     /// with the same options.
     #[must_use]
     pub fn to_line(&self) -> String {
-        let options = options::write(&self.options);
+        let options = self.options.to_list();
         let comment = printable(self.key.comment(), MAX_COMMENT);
         let line = format!("{options} {} {comment}", self.key.to_line());
         line.trim_matches(BLANKS).to_owned()
@@ -77,6 +77,12 @@ impl AuthorizedKey {
 }
 
 impl KeyOptions {
+    /// The list in front of a key that reads as these options; empty if they restrict nothing.
+    #[must_use]
+    pub fn to_list(&self) -> String {
+        options::write(self)
+    }
+
     /// Whether `from` allows a connection from `source`. A list that does not parse allows none.
     #[must_use]
     pub fn allows_source(&self, source: IpAddr) -> bool {
