@@ -3,10 +3,11 @@
 use clap::{CommandFactory, Subcommand};
 
 use super::{
-    CompletionArgs, DeleteArgs, ExportArgs, Grammar, HelpArgs, InfoArgs, KeyArgs, ListArgs,
-    LogsArgs, ResizeArgs, RestartArgs, ShellArgs, StackCommand, StartArgs, StopArgs, completion,
-    context::Context, delete, export, failure::Failure, help, info, key, list, logs, reload,
-    report::Report, resize, shell, stack, state, status, terminal::Terminal, version, whoami,
+    CollaboratorArgs, CompletionArgs, DeleteArgs, ExportArgs, Grammar, HelpArgs, InfoArgs, KeyArgs,
+    ListArgs, LogsArgs, ResizeArgs, RestartArgs, ShellArgs, StackCommand, StartArgs, StopArgs,
+    collaborator, completion, context::Context, delete, export, failure::Failure, help, info, key,
+    list, logs, reload, report::Report, resize, shell, stack, state, status, terminal::Terminal,
+    version, whoami,
 };
 
 /// Every command. A new one does not compile until [`Command::needs`] states its right.
@@ -35,6 +36,8 @@ pub enum Command {
     Stack(StackCommand),
     /// Add, list and remove the keys of a container's owner
     Key(KeyArgs),
+    /// Add, list and remove the people who share a container
+    Collaborator(CollaboratorArgs),
     /// Show what was done to a container, and what is being done
     Logs(LogsArgs),
     /// Show the sentinel, its backends and what is wrong
@@ -76,6 +79,7 @@ impl Command {
             | Self::Resize(_)
             | Self::Stack(_)
             | Self::Key(_)
+            | Self::Collaborator(_)
             | Self::Logs(_)
             | Self::Status
             | Self::Reload => Right::Administer,
@@ -99,6 +103,7 @@ impl Command {
                 Some(format!("stack install {} {}", args.name, args.stack))
             }
             Self::Key(args) => args.record(),
+            Self::Collaborator(args) => args.record(),
             Self::Reload => Some("reload".to_owned()),
             Self::List(_)
             | Self::Info(_)
@@ -121,6 +126,7 @@ impl Command {
             Self::Delete(args) => !args.force && terminal.pty().is_some(),
             Self::Shell(_) => true,
             Self::Key(args) => args.reads_input(),
+            Self::Collaborator(args) => args.reads_input(),
             Self::List(_)
             | Self::Info(_)
             | Self::Start(_)
@@ -156,6 +162,7 @@ impl Command {
             Self::Resize(args) => resize::run(args, context, terminal).await,
             Self::Stack(command) => stack::run(command, context, terminal).await,
             Self::Key(args) => Box::pin(key::run(args, context, terminal)).await,
+            Self::Collaborator(args) => Box::pin(collaborator::run(args, context, terminal)).await,
             Self::Logs(args) => logs::run(args, context, terminal).await,
             Self::Status => status::run(context),
             Self::Reload => reload::run(context),

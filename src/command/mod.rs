@@ -4,6 +4,7 @@
 //! command is one file: its arguments, whose doc comments are its help, and `run`. A command reads
 //! a [`Context`] and returns data; it never prints, never ends the process and never reads a file.
 
+mod collaborator;
 mod completion;
 pub mod context;
 mod delete;
@@ -40,6 +41,7 @@ mod work;
 use clap::{Args, Parser};
 
 pub use self::{
+    collaborator::CollaboratorArgs,
     completion::CompletionArgs,
     delete::DeleteArgs,
     export::ExportArgs,

@@ -26,6 +26,7 @@ fn each_command_needs_its_right_and_members_get_no_more() {
         ("resize alice --cpu 1", Right::Administer),
         ("stack list", Right::Administer),
         ("key list alice", Right::Administer),
+        ("collaborator list alice", Right::Administer),
         ("logs alice", Right::Administer),
         ("status", Right::Administer),
         ("reload", Right::Administer),

@@ -97,12 +97,18 @@ pub async fn change_keys(
 }
 
 /// Ends the access of an account: no login, no sudo, no groups, no processes. Its files stay, and
-/// [`ensure`] gives it back. That there is none is no error.
+/// [`ensure`] gives it back. One that is not `known` to be a collaborator's is locked only if
+/// [`ensure`] made or unlocked it.
 ///
 /// # Errors
-/// It is one of the system, or the script failed.
-pub async fn lock(guest: &Guest, login: &Account, job: &Job) -> Result<(), AccountError> {
-    let arguments = ["lock", login.as_str()];
+/// There is none, it is one of the system, or the script failed.
+pub async fn lock(
+    guest: &Guest,
+    login: &Account,
+    known: bool,
+    job: &Job,
+) -> Result<(), AccountError> {
+    let arguments = ["lock", login.as_str(), if known { "known" } else { "ours" }];
     run(guest, ("lock the account", login), &arguments, KeyChange::default(), job).await
 }
 

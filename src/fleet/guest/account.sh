@@ -2,7 +2,8 @@
 #
 #   ensure LOGIN owner|sudo|become OWNER true|false   the account and what it may, then its keys
 #   keys LOGIN                                        its keys only
-#   lock LOGIN                                        ends its access; its files stay
+#   lock LOGIN known|ours                             ends its access; its files stay. "ours": only
+#                                                     if "ensure" made it, and it is not locked yet
 #
 # Standard input of the first two: lines "add BLOB LINE" and "remove BLOB". LOGIN and OWNER match
 # [a-z][a-z0-9-]*. Exit status: 0 done, 1 failed, 3 the account is one of the system, 4 there is no
@@ -191,6 +192,8 @@ processes() {
         }'
 }
 
+mark=/var/lib/containarium/account-
+
 lock_account() {
     rm -f "$sudoers$login"
     for group in $(id -Gn "$login"); do
@@ -210,7 +213,10 @@ lock_account() {
     # What starts others while it is ended is met in a later round.
     for round in 1 2 3 4 5 6 7 8 9 10; do
         found=$(processes)
-        [ -n "$found" ] || return 0
+        if [ -z "$found" ]; then
+            rm -f "$mark$login"
+            return 0
+        fi
         for pid in $found; do kill -KILL "$pid" 2>/dev/null || :; done
         [ $round -lt 3 ] || sleep 0.1
     done
@@ -221,6 +227,8 @@ login=$2
 case $1 in
 ensure)
     make_account
+    mkdir -p "${mark%/*}"
+    : >"$mark$login"
     set_rights "$3" "$4"
     for group in docker podman; do
         if [ "$5" = true ]; then join $group; elif [ "$3" != owner ]; then leave $group; fi
@@ -232,8 +240,9 @@ keys)
     set_keys
     ;;
 lock)
-    refuse_system
-    [ -z "$uid" ] || lock_account
+    need_account
+    [ "$3" = known ] || [ -e "$mark$login" ] || exit 4
+    lock_account
     ;;
 *) fail "no such order" ;;
 esac
