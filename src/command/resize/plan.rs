@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Config keys.
-const CPU: &str = "limits.cpu";
+pub(super) const CPU: &str = "limits.cpu";
 const MEMORY: &str = "limits.memory";
 
 /// Room that must stay on a disk that is made smaller: a tenth of what it holds, for what is written
@@ -109,6 +109,15 @@ pub(super) fn root(instance: &Instance) -> Option<(&String, &BTreeMap<String, St
 /// The size of a disk as a device has it.
 pub(super) fn size_of(device: &BTreeMap<String, String>) -> Option<Size> {
     device.get("size")?.parse().ok()
+}
+
+/// How many processors a limit leaves a container.
+pub(super) fn processors(limit: Limit<CpuLimit>, facts: &Facts) -> u64 {
+    match limit {
+        Limit::None => facts.host.cpu.total,
+        Limit::To(CpuLimit::Count(count)) => count.into(),
+        Limit::To(CpuLimit::Pinned { first, last }) => u64::from(last - first) + 1,
+    }
 }
 
 fn check_cpu(

@@ -2,7 +2,11 @@
 
 use serde_json::json;
 
-use super::*;
+use super::{
+    apply::{Measured, RUNNING, nudged},
+    plan::{Facts, plan},
+    *,
+};
 use crate::{
     command::testing::{admin, context, execute_line},
     incus::{

@@ -3,6 +3,7 @@
 mod dialogue;
 mod export;
 mod logs;
+mod resize;
 mod shell;
 
 use crate::harness::{Run, world};
