@@ -33,7 +33,10 @@ use crate::{
     model::text,
     process::{self, Runtimes},
     reach::Reach,
-    store::keys::{KeyStoreError, Keys},
+    store::{
+        backends::BackendFiles,
+        keys::{KeyStoreError, Keys},
+    },
     telemetry::{self, Telemetry, TelemetryError},
     wire::identity::{Identity, IdentityError},
 };
@@ -203,6 +206,7 @@ fn build(
     let (ending, used) = (registry.clone(), key_uses.clone());
     let (jumps, shells) = (reach.clone(), reach.clone());
     let environment = Environment {
+        backend_files: Arc::new(BackendFiles::new(running.path.clone())),
         end_sessions: Arc::new(move |name, whose, said| ending.end(name, whose, said)),
         last_use: Arc::new(move |name, key| used.last(name, key)),
         keys: Arc::new(public),

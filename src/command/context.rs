@@ -21,6 +21,7 @@ use crate::{
         principal::{Principal, Role, Whose},
     },
     process,
+    store::backends::BackendFiles,
 };
 
 /// What the sentinel does and uses at one moment.
@@ -79,6 +80,8 @@ pub struct Environment {
     pub usage: Meter,
     /// Reads the configuration again.
     pub reload: Reload,
+    /// The files that say which backends there are.
+    pub backend_files: Arc<BackendFiles>,
     /// Ends sessions at the door.
     pub end_sessions: EndSessions,
     /// When a key last opened a container.
@@ -105,6 +108,7 @@ impl Environment {
             incus_for_people: Arc::new(move |backend| control.incus(backend)),
             usage: Arc::new(Usage::default),
             reload: Arc::new(|| Ok(Vec::new())),
+            backend_files: Arc::new(BackendFiles::new("/nonexistent/sentinel.toml".into())),
             end_sessions: Arc::new(|_, _, _| 0),
             last_use: Arc::new(|_, _| None),
             started,

@@ -3,11 +3,11 @@
 use clap::{CommandFactory, Subcommand};
 
 use super::{
-    CollaboratorArgs, CompletionArgs, DeleteArgs, ExportArgs, Grammar, HelpArgs, InfoArgs, KeyArgs,
-    ListArgs, LogsArgs, ResizeArgs, RestartArgs, ShellArgs, StackCommand, StartArgs, StopArgs,
-    collaborator, completion, context::Context, delete, export, failure::Failure, help, info, key,
-    list, logs, reload, report::Report, resize, shell, stack, state, status, terminal::Terminal,
-    version, whoami,
+    BackendCommand, CollaboratorArgs, CompletionArgs, DeleteArgs, ExportArgs, Grammar, HelpArgs,
+    InfoArgs, KeyArgs, ListArgs, LogsArgs, ResizeArgs, RestartArgs, ShellArgs, StackCommand,
+    StartArgs, StopArgs, backend, collaborator, completion, context::Context, delete, export,
+    failure::Failure, help, info, key, list, logs, reload, report::Report, resize, shell, stack,
+    state, status, terminal::Terminal, version, whoami,
 };
 
 /// Every command. A new one does not compile until [`Command::needs`] states its right.
@@ -40,6 +40,9 @@ pub enum Command {
     Collaborator(CollaboratorArgs),
     /// Show what was done to a container, and what is being done
     Logs(LogsArgs),
+    /// The hosts that run Incus
+    #[command(subcommand, arg_required_else_help = false)]
+    Backend(BackendCommand),
     /// Show the sentinel, its backends and what is wrong
     Status,
     /// Read the configuration again
@@ -81,6 +84,7 @@ impl Command {
             | Self::Key(_)
             | Self::Collaborator(_)
             | Self::Logs(_)
+            | Self::Backend(_)
             | Self::Status
             | Self::Reload => Right::Administer,
             Self::Whoami | Self::Version | Self::Help(_) | Self::Completion(_) => Right::Enter,
@@ -104,6 +108,7 @@ impl Command {
             }
             Self::Key(args) => args.record(),
             Self::Collaborator(args) => args.record(),
+            Self::Backend(command) => command.record(),
             Self::Reload => Some("reload".to_owned()),
             Self::List(_)
             | Self::Info(_)
@@ -127,6 +132,7 @@ impl Command {
             Self::Shell(_) => true,
             Self::Key(args) => args.reads_input(),
             Self::Collaborator(args) => args.reads_input(),
+            Self::Backend(command) => command.reads_input(),
             Self::List(_)
             | Self::Info(_)
             | Self::Start(_)
@@ -164,6 +170,7 @@ impl Command {
             Self::Key(args) => Box::pin(key::run(args, context, terminal)).await,
             Self::Collaborator(args) => Box::pin(collaborator::run(args, context, terminal)).await,
             Self::Logs(args) => logs::run(args, context, terminal).await,
+            Self::Backend(command) => Box::pin(backend::run(command, context, terminal)).await,
             Self::Status => status::run(context),
             Self::Reload => reload::run(context),
             Self::Whoami => whoami::run(context),

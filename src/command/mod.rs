@@ -4,6 +4,7 @@
 //! command is one file: its arguments, whose doc comments are its help, and `run`. A command reads
 //! a [`Context`] and returns data; it never prints, never ends the process and never reads a file.
 
+mod backend;
 mod collaborator;
 mod completion;
 pub mod context;
@@ -41,6 +42,7 @@ mod work;
 use clap::{Args, Parser};
 
 pub use self::{
+    backend::BackendCommand,
     collaborator::CollaboratorArgs,
     completion::CompletionArgs,
     delete::DeleteArgs,

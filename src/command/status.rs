@@ -6,14 +6,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
+    backend::view::{BackendView, COLUMNS},
     context::{Context, Usage},
     failure::Failure,
     report::{Field, Part, Report, Table},
-    view::{age, share, size},
+    view::{age, size},
 };
 use crate::{
     fleet::job::Job,
-    model::inventory::{Backend, Inventory, Presence},
+    model::inventory::{Inventory, Presence},
 };
 
 #[derive(Serialize)]
@@ -44,27 +45,6 @@ struct JobView {
     container: String,
     what: &'static str,
 }
-
-#[derive(Serialize)]
-struct BackendView {
-    name: String,
-    pool: String,
-    presence: &'static str,
-    since: Option<Timestamp>,
-    reason: Option<String>,
-    refreshed: Option<Timestamp>,
-    version: Option<String>,
-    cpus: Option<u64>,
-    memory_used: Option<u64>,
-    memory_total: Option<u64>,
-    disk_used: Option<u64>,
-    disk_total: Option<u64>,
-    containers: usize,
-    drained: bool,
-}
-
-const COLUMNS: &[&str] =
-    &["BACKEND", "POOL", "PRESENCE", "INCUS", "CONTAINERS", "CPUS", "MEMORY", "DISK", "REFRESHED"];
 
 pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     let inventory = context.snapshot();
@@ -134,52 +114,6 @@ fn half_made(inventory: &Inventory, jobs: &[Arc<Job>]) -> Vec<String> {
     let left = found.filter(|(_, instance)| !is_worked_on(instance));
     left.map(|(b, i)| format!("instance {i} on {} is half made; `create` makes it anew", b.name))
         .collect()
-}
-
-impl BackendView {
-    fn new(backend: &Backend) -> Self {
-        let (presence, since, reason) = match &backend.presence {
-            Presence::Unknown => ("unknown", None, None),
-            Presence::Up { since } => ("up", Some(*since), None),
-            Presence::Away { since, reason } => ("away", Some(*since), Some(reason.clone())),
-        };
-        Self {
-            name: backend.name.to_string(),
-            pool: backend.pool.to_string(),
-            presence,
-            since,
-            reason,
-            refreshed: backend.refreshed,
-            version: backend.version.clone(),
-            cpus: backend.cpus,
-            memory_used: backend.memory.map(|(used, _)| used),
-            memory_total: backend.memory.map(|(_, total)| total),
-            disk_used: backend.disk.map(|(used, _)| used),
-            disk_total: backend.disk.map(|(_, total)| total),
-            containers: backend.containers.len(),
-            drained: backend.drained,
-        }
-    }
-
-    fn row(&self, now: Timestamp) -> Vec<String> {
-        let ago = |at: Option<Timestamp>| at.map(|at| format!("{} ago", age(now, at)));
-        let drained = if self.drained { ", drained" } else { "" };
-        let presence = match self.since {
-            Some(since) => format!("{} for {}{drained}", self.presence, age(now, since)),
-            None => format!("{}{drained}", self.presence),
-        };
-        vec![
-            self.name.clone(),
-            self.pool.clone(),
-            presence,
-            self.version.clone().unwrap_or_default(),
-            self.containers.to_string(),
-            self.cpus.map(|c| c.to_string()).unwrap_or_default(),
-            share(self.memory_used.zip(self.memory_total)),
-            share(self.disk_used.zip(self.disk_total)),
-            ago(self.refreshed).unwrap_or_default(),
-        ]
-    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ fn each_command_needs_its_right_and_members_get_no_more() {
         ("key list alice", Right::Administer),
         ("collaborator list alice", Right::Administer),
         ("logs alice", Right::Administer),
+        ("backend list", Right::Administer),
         ("status", Right::Administer),
         ("reload", Right::Administer),
         ("whoami", Right::Enter),

@@ -11,7 +11,7 @@ use super::{
     problem::Fault,
     read,
     source::{At, Sink, Sources, Told},
-    tree::{self, Table},
+    tree::{self, Table, Value},
 };
 use crate::model::text::printable;
 
@@ -29,13 +29,25 @@ const EX_CONFIG: u8 = 78;
 /// # Errors
 /// Everything that is wrong, in all files.
 pub fn load(path: &Path) -> Result<Config, Problems> {
-    let mut files = Files::default();
-    files.read(path);
+    load_with(path, None)
+}
+
+/// The same, as if the file of `extra` had that text; it is one of `conf.d`.
+///
+/// # Errors
+/// Everything that is wrong, in all files.
+pub fn load_with(path: &Path, extra: Option<(&Path, &str)>) -> Result<Config, Problems> {
     let directory = path.parent().unwrap_or(Path::new(""));
-    files.read_directory(&directory.join("conf.d"));
     // Absolute, for the paths outlive a change of the working directory.
     let base = std::path::absolute(directory.join(".")).unwrap_or_else(|_| directory.to_owned());
-    files.config(&base).map_err(Problems)
+    Files::of(path, extra).config(&base).map_err(Problems)
+}
+
+/// Where a backend of that name is written: the file's name as problems have it, and the line.
+/// `None`: nowhere, or nobody can tell, for a file is broken.
+#[must_use]
+pub fn place_of_backend(path: &Path, name: &str) -> Option<(String, usize)> {
+    Files::of(path, None).place_of_backend(name)
 }
 
 /// Reads one file's `text`; `file` is its name in problems, and relative paths begin at `base`.
@@ -69,6 +81,25 @@ struct Files {
 }
 
 impl Files {
+    /// The main file and those of `conf.d` beside it.
+    fn of(path: &Path, extra: Option<(&Path, &str)>) -> Self {
+        let mut files = Self::default();
+        files.read(path);
+        let directory = path.parent().unwrap_or(Path::new(""));
+        files.read_directory(&directory.join("conf.d"), extra);
+        files
+    }
+
+    fn place_of_backend(&self, name: &str) -> Option<(String, usize)> {
+        let Value::Array(backends) = &self.tree.get("backend")?.node.value else { return None };
+        let node = backends.iter().find_map(|backend| {
+            let Value::Table(table) = &backend.value else { return None };
+            let node = &table.get("name")?.node;
+            matches!(&node.value, Value::String(text) if text == name).then_some(node)
+        })?;
+        Some(self.sources.place(node.at))
+    }
+
     fn read(&mut self, path: &Path) {
         match read_limited(path) {
             Ok(text) => self.add(name_of(path), text),
@@ -76,14 +107,31 @@ impl Files {
         }
     }
 
-    fn read_directory(&mut self, directory: &Path) {
-        match toml_files(directory) {
+    fn read_directory(&mut self, directory: &Path, extra: Option<(&Path, &str)>) {
+        let found = match toml_files(directory) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            found => found,
+        };
+        let found = found.map(|mut paths| {
+            if let Some((path, _)) = extra.filter(|(path, _)| !paths.iter().any(|p| p == path)) {
+                paths.push(path.to_owned());
+                paths.sort();
+            }
+            paths
+        });
+        match found {
             Ok(paths) if paths.len() > MAX_FILES => {
                 let fault = Fault::new(format!("{} files, the limit is {MAX_FILES}", paths.len()));
                 self.unreadable(directory, fault);
             }
-            Ok(paths) => paths.iter().for_each(|path| self.read(path)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Ok(paths) => {
+                for path in &paths {
+                    match extra.filter(|(p, _)| p == path) {
+                        Some((_, text)) => self.add(name_of(path), text.to_owned()),
+                        None => self.read(path),
+                    }
+                }
+            }
             Err(e) => self.unreadable(directory, Fault::new(format!("cannot be read: {e}"))),
         }
     }

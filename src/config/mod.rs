@@ -18,7 +18,7 @@ mod value;
 mod tests;
 
 pub use self::{
-    load::{check, load, parse},
+    load::{check, load, load_with, parse, place_of_backend},
     problem::{Problem, Problems},
     reload::needs_restart,
     stacks::{NoStack, Stacks},

@@ -39,6 +39,12 @@ impl Sources {
         self.0.push(Source { name, text, line_starts });
     }
 
+    /// File and line of a place.
+    pub(super) fn place(&self, at: At) -> (String, usize) {
+        let (name, line, _) = self.position(at);
+        (name.to_owned(), line)
+    }
+
     /// `FILE:LINE` of a place.
     pub(super) fn line_of(&self, at: At) -> String {
         let (name, line, _) = self.position(at);

@@ -32,6 +32,8 @@ pub struct Environment {
     pub server_version: String,
     /// The host's name in a cluster, or its host name.
     pub server_name: String,
+    /// SHA-256 of the certificate that it shows by HTTPS.
+    pub certificate_fingerprint: String,
     /// For instance `Debian GNU/Linux`.
     pub os_name: String,
     /// For instance `12`.

@@ -2,6 +2,7 @@
 //! blocks, so it runs off the async threads. It never decides what is written.
 
 pub mod atomic;
+pub mod backends;
 pub mod drained;
 pub mod inventory;
 pub mod joblog;

@@ -271,3 +271,23 @@ fn a_reload_knows_what_needs_a_restart() {
     let new = format!("{}log.format = 'json'\nssh.host_keys = 'x'\n", minimal());
     assert_eq!(needs_restart(&old, &good(&new)), ["ssh.host_keys", "log.format"]);
 }
+
+#[test]
+fn a_file_that_is_not_there_yet_is_read_with_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let main = dir.path().join("sentinel.toml");
+    fs::write(&main, format!("{}{}", minimal(), backend("a"))).unwrap();
+    let extra = dir.path().join("conf.d/backend-b.toml");
+    let with = |name: &str| load_with(&main, Some((&extra, &backend(name))));
+    assert_eq!(with("b").unwrap().backends.len(), 2);
+    assert_eq!(load(&main).unwrap().backends.len(), 1, "it was not written");
+    let problem = with("a").unwrap_err().0.remove(0);
+    assert!(problem.file.ends_with("conf.d/backend-b.toml"), "{problem}");
+    assert!(problem.hints[0].ends_with("sentinel.toml:3"), "{problem}");
+    assert_eq!(place_of_backend(&main, "a"), Some((main.display().to_string(), 3)));
+    fs::create_dir(dir.path().join("conf.d")).unwrap();
+    fs::write(&extra, format!("# text\n{}", backend("b"))).unwrap();
+    assert_eq!(place_of_backend(&main, "b"), Some((extra.display().to_string(), 3)));
+    assert_eq!(place_of_backend(&main, "c"), None);
+    assert_eq!(with("c").unwrap().backends[1].name.as_str(), "c", "instead of what is there");
+}

@@ -1,5 +1,6 @@
 //! The console's commands, as administrators type them: one file a noun.
 
+mod backend;
 mod dialogue;
 mod export;
 mod logs;

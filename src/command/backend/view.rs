@@ -1,0 +1,82 @@
+//! How a backend is shown, by `backend` and `status`. Pure.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    command::view::{age, share},
+    model::inventory::{Backend, Presence},
+};
+
+/// A backend, as last seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(in crate::command) struct BackendView {
+    pub(in crate::command) name: String,
+    pub(in crate::command) pool: String,
+    pub(in crate::command) presence: &'static str,
+    pub(in crate::command) since: Option<Timestamp>,
+    pub(in crate::command) reason: Option<String>,
+    pub(in crate::command) refreshed: Option<Timestamp>,
+    pub(in crate::command) version: Option<String>,
+    pub(in crate::command) cpus: Option<u64>,
+    pub(in crate::command) memory_used: Option<u64>,
+    pub(in crate::command) memory_total: Option<u64>,
+    pub(in crate::command) disk_used: Option<u64>,
+    pub(in crate::command) disk_total: Option<u64>,
+    pub(in crate::command) containers: usize,
+    pub(in crate::command) drained: bool,
+}
+
+/// Headings of a table of backends.
+pub(in crate::command) const COLUMNS: &[&str] =
+    &["BACKEND", "POOL", "PRESENCE", "INCUS", "CONTAINERS", "CPUS", "MEMORY", "DISK", "REFRESHED"];
+
+impl BackendView {
+    pub(in crate::command) fn new(backend: &Backend) -> Self {
+        let (presence, since, reason) = match &backend.presence {
+            Presence::Unknown => ("unknown", None, None),
+            Presence::Up { since } => ("up", Some(*since), None),
+            Presence::Away { since, reason } => ("away", Some(*since), Some(reason.clone())),
+        };
+        Self {
+            name: backend.name.to_string(),
+            pool: backend.pool.to_string(),
+            presence,
+            since,
+            reason,
+            refreshed: backend.refreshed,
+            version: backend.version.clone(),
+            cpus: backend.cpus,
+            memory_used: backend.memory.map(|(used, _)| used),
+            memory_total: backend.memory.map(|(_, total)| total),
+            disk_used: backend.disk.map(|(used, _)| used),
+            disk_total: backend.disk.map(|(_, total)| total),
+            containers: backend.containers.len(),
+            drained: backend.drained,
+        }
+    }
+
+    /// Its row under [`COLUMNS`].
+    pub(in crate::command) fn row(&self, now: Timestamp) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.pool.clone(),
+            self.presence_text(now),
+            self.version.clone().unwrap_or_default(),
+            self.containers.to_string(),
+            self.cpus.map(|c| c.to_string()).unwrap_or_default(),
+            share(self.memory_used.zip(self.memory_total)),
+            share(self.disk_used.zip(self.disk_total)),
+            self.refreshed.map(|at| format!("{} ago", age(now, at))).unwrap_or_default(),
+        ]
+    }
+
+    /// Whether it is there, since when, and whether it is drained.
+    pub(super) fn presence_text(&self, now: Timestamp) -> String {
+        let drained = if self.drained { ", drained" } else { "" };
+        match self.since {
+            Some(since) => format!("{} for {}{drained}", self.presence, age(now, since)),
+            None => format!("{}{drained}", self.presence),
+        }
+    }
+}
