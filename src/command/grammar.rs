@@ -3,16 +3,21 @@
 use clap::{CommandFactory, Subcommand};
 
 use super::{
-    BackendCommand, CollaboratorArgs, CompletionArgs, DeleteArgs, ExportArgs, Grammar, HelpArgs,
-    InfoArgs, KeyArgs, ListArgs, LogsArgs, ResizeArgs, RestartArgs, ShellArgs, StackCommand,
-    StartArgs, StopArgs, backend, collaborator, completion, context::Context, delete, export,
-    failure::Failure, help, info, key, list, logs, reload, report::Report, resize, shell, stack,
-    state, status, terminal::Terminal, version, whoami,
+    AdoptArgs, BackendCommand, CollaboratorArgs, CompletionArgs, CreateArgs, DeleteArgs,
+    ExportArgs, Grammar, HelpArgs, InfoArgs, KeyArgs, ListArgs, LogsArgs, ResizeArgs, RestartArgs,
+    ShellArgs, StackCommand, StartArgs, StopArgs, adopt, backend, collaborator, completion,
+    context::Context, create, delete, export, failure::Failure, help, info, key, key_arg, list,
+    logs, reload, report::Report, resize, shell, stack, state, status, terminal::Terminal, version,
+    whoami,
 };
+
+use crate::model::name::ContainerName;
 
 /// Every command. A new one does not compile until [`Command::needs`] states its right.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make a container that is ready to log in to
+    Create(CreateArgs),
     /// List the containers
     List(ListArgs),
     /// Show everything about one container
@@ -38,6 +43,8 @@ pub enum Command {
     Key(KeyArgs),
     /// Add, list and remove the people who share a container
     Collaborator(CollaboratorArgs),
+    /// Make a container of an instance that is there already
+    Adopt(AdoptArgs),
     /// Show what was done to a container, and what is being done
     Logs(LogsArgs),
     /// The hosts that run Incus
@@ -74,7 +81,9 @@ impl Command {
     pub fn needs(&self) -> Right {
         match self {
             Self::List(_) | Self::Info(_) | Self::Export(_) => Right::See,
-            Self::Start(_)
+            Self::Create(_)
+            | Self::Adopt(_)
+            | Self::Start(_)
             | Self::Stop(_)
             | Self::Restart(_)
             | Self::Delete(_)
@@ -96,6 +105,12 @@ impl Command {
     #[must_use]
     pub fn record(&self) -> Option<String> {
         match self {
+            Self::Create(args) => Some(format!("create {}", args.name)),
+            // An instance may be called anything.
+            Self::Adopt(args) => Some(match ContainerName::from_instance(&args.instance) {
+                Some(name) => format!("adopt {name}"),
+                None => "adopt".to_owned(),
+            }),
             Self::Start(args) => Some(format!("start {}", args.name)),
             Self::Stop(args) => Some(format!("stop {}", args.name)),
             Self::Restart(args) => Some(format!("restart {}", args.name)),
@@ -133,6 +148,8 @@ impl Command {
             Self::Key(args) => args.reads_input(),
             Self::Collaborator(args) => args.reads_input(),
             Self::Backend(command) => command.reads_input(),
+            Self::Create(args) => key_arg::read_input(&args.ssh_key),
+            Self::Adopt(args) => key_arg::read_input(&args.ssh_key),
             Self::List(_)
             | Self::Info(_)
             | Self::Start(_)
@@ -157,6 +174,8 @@ impl Command {
     /// Whatever kept it from being done.
     pub async fn run(&self, context: &Context, terminal: &mut Terminal) -> Result<Report, Failure> {
         match self {
+            Self::Create(args) => Box::pin(create::run(args, context, terminal)).await,
+            Self::Adopt(args) => Box::pin(adopt::run(args, context, terminal)).await,
             Self::List(args) => list::run(args, context),
             Self::Info(args) => info::run(args, context),
             Self::Start(args) => state::start(args, context, terminal).await,

@@ -4,10 +4,12 @@
 //! command is one file: its arguments, whose doc comments are its help, and `run`. A command reads
 //! a [`Context`] and returns data; it never prints, never ends the process and never reads a file.
 
+mod adopt;
 mod backend;
 mod collaborator;
 mod completion;
 pub mod context;
+mod create;
 mod delete;
 mod explain;
 mod export;
@@ -21,6 +23,7 @@ mod list;
 mod logs;
 mod people;
 mod progress;
+mod provision;
 pub mod reference;
 mod reload;
 pub mod render;
@@ -42,9 +45,11 @@ mod work;
 use clap::{Args, Parser};
 
 pub use self::{
+    adopt::AdoptArgs,
     backend::BackendCommand,
     collaborator::CollaboratorArgs,
     completion::CompletionArgs,
+    create::CreateArgs,
     delete::DeleteArgs,
     export::ExportArgs,
     grammar::{Command, Right},

@@ -15,6 +15,8 @@ fn grammar_is_sound() {
 #[test]
 fn each_command_needs_its_right_and_members_get_no_more() {
     let table = [
+        ("create alice --ssh-key x", Right::Administer),
+        ("adopt alice-container --owner alice --ssh-key x", Right::Administer),
         ("list", Right::See),
         ("info alice", Right::See),
         ("start alice", Right::Administer),

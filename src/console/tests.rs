@@ -178,7 +178,7 @@ async fn shells_and_subsystems_and_second_requests_end_politely() {
     channel.request_shell(true).await.unwrap();
     let bare = answer(channel).await;
     assert_eq!((bare.stdout.as_str(), bare.status), ("", Some(2)));
-    assert!(bare.stderr.contains("\nCommands:\n  list "), "{}", bare.stderr);
+    assert!(bare.stderr.contains("\nCommands:\n  create "), "{}", bare.stderr);
 
     let channel = visitor.client.channel_open_session().await.unwrap();
     channel.request_pty(true, "xterm", 80, 24, 0, 0, &[]).await.unwrap();
@@ -186,7 +186,7 @@ async fn shells_and_subsystems_and_second_requests_end_politely() {
     channel.request_shell(true).await.unwrap();
     let shell = answer(channel).await;
     assert_eq!((shell.stderr.as_str(), shell.status), ("", Some(0)));
-    assert!(shell.stdout.contains("\r\nCommands:\r\n  list "), "{:?}", shell.stdout);
+    assert!(shell.stdout.contains("\r\nCommands:\r\n  create "), "{:?}", shell.stdout);
 
     let channel = visitor.client.channel_open_session().await.unwrap();
     channel.request_subsystem(true, "sftp").await.unwrap();

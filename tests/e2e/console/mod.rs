@@ -1,6 +1,7 @@
 //! The console's commands, as administrators type them: one file a noun.
 
 mod backend;
+mod create;
 mod dialogue;
 mod export;
 mod logs;

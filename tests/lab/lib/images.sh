@@ -41,6 +41,7 @@ more_images_build() {
 more_images_make() {
     local tmp=$1 name
     mkdir "$tmp/packages" &&
+        # shellcheck disable=SC2086
         (cd "$tmp/packages" && apt-get -q download busybox-static $BARE_PACKAGES) &&
         unsquashfs -quiet -no-progress -d "$tmp/bare" "$LAB_CACHE/debian.squashfs" &&
         small_rootfs "$tmp/bare" "$tmp/packages" "$tmp/small" &&
@@ -74,7 +75,7 @@ bare_rootfs() {
 small_rootfs() {
     local debian=$1 packages=$2 rootfs=$3 etc=$3/etc program library
     dpkg-deb -x "$packages"/busybox-static_*.deb "$rootfs" || return 1
-    rm -rf "$rootfs/usr" "$rootfs/etc"
+    rm -rf "${rootfs:?}/usr" "${rootfs:?}/etc"
     mkdir -p "$rootfs"/{sbin,usr/bin,usr/sbin,usr/lib/openssh,usr/libexec,lib64,root,proc,sys,dev,tmp,run,home} \
         "$rootfs"/var/{log,empty,lib/sudo} "$etc"/{ssh/sshd_config.d,sudoers.d,pam.d,security}
     ln -s ../run "$rootfs/var/run"
