@@ -105,21 +105,15 @@ pub(super) fn explained(
             explain::incus(what, backend, error)
         }
         StackError::Guest(GuestError::Cancelled(_)) => failed(Kind::Interrupted),
-        StackError::Guest(GuestError::Failed { said, .. }) if is_full(said) => failed(Kind::Failed)
-            .hint(format!("its disk is full: `resize {container} --disk SIZE` gives it more")),
+        StackError::Full(_) => failed(Kind::Failed).hint(format!(
+            "remove files inside, or give it more: `resize {container} --disk SIZE`"
+        )),
         StackError::Guest(GuestError::Failed { .. } | GuestError::Timeout { .. })
         | StackError::Unproven(_) => failed(Kind::Failed).hint(logs),
         StackError::Family(_) | StackError::NoScript { .. } => {
             failed(Kind::Conflict).hint("type `stack list` to see what can be installed where")
         }
     }
-}
-
-/// What programs say when a file system, or the container's share of it, is full (strerror(3)).
-fn is_full(said: &str) -> bool {
-    ["No space left on device", "Disk quota exceeded", "not enough free space"]
-        .iter()
-        .any(|text| said.contains(text))
 }
 
 fn list(stacks: &Stacks) -> Result<Report, Failure> {

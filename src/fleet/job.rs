@@ -271,6 +271,18 @@ impl Job {
         }
     }
 
+    /// The last line of output with one of these texts in it.
+    #[must_use]
+    pub fn output_with(&self, texts: &[&str]) -> Option<String> {
+        let entries = lock(&self.entries);
+        entries.kept.iter().rev().find_map(|entry| match &entry.event {
+            Event::Output(line) => {
+                texts.iter().any(|text| line.contains(text)).then(|| line.clone())
+            }
+            Event::Step { .. } | Event::Note(_) | Event::Ended(_) => None,
+        })
+    }
+
     fn add(&self, event: Event) {
         {
             let mut entries = lock(&self.entries);

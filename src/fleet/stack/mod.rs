@@ -24,6 +24,10 @@ const INSTALL: Duration = Duration::from_secs(3600);
 /// For the processes of a script that was stopped to end: the script itself waits 12 s.
 const END: Duration = Duration::from_secs(30);
 
+/// What programs say when a file system, or the container's share of it, is full (strerror(3), apt).
+const FULL: [&str; 3] =
+    ["No space left on device", "Disk quota exceeded", "You don't have enough free space"];
+
 const FAMILY: &str = include_str!("family.sh");
 const RUN: &str = include_str!("run.sh");
 const LIBRARY: &str = include_str!("library.sh");
@@ -44,6 +48,9 @@ pub enum StackError {
     /// A script could not be run, failed, or was stopped.
     #[error(transparent)]
     Guest(#[from] GuestError),
+    /// The container's disk is full; the line that says so, printable.
+    #[error("its disk is full ({0})")]
+    Full(String),
     /// It is installed, but its label could not be written.
     #[error("label of stacks: {0}")]
     Label(#[from] IncusError),
@@ -89,7 +96,10 @@ pub async fn install(
     let text = format!("{LIBRARY}\n{script}");
     if let Err(error) = run.script("the script", &text, INSTALL, job).await {
         run.end(&error, job).await;
-        return Err(error.into());
+        return Err(match (&error, job.output_with(&FULL)) {
+            (GuestError::Failed { .. }, Some(line)) => StackError::Full(line),
+            _ => error.into(),
+        });
     }
     if !run.is_there(job).await? {
         return Err(StackError::Unproven(stack.name.clone()));

@@ -7,6 +7,7 @@ mod export;
 mod logs;
 mod resize;
 mod shell;
+mod stack;
 
 use crate::harness::{Run, world};
 
