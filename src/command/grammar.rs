@@ -177,7 +177,7 @@ impl Command {
             Self::Create(args) => Box::pin(create::run(args, context, terminal)).await,
             Self::Adopt(args) => Box::pin(adopt::run(args, context, terminal)).await,
             Self::List(args) => list::run(args, context),
-            Self::Info(args) => info::run(args, context),
+            Self::Info(args) => info::run(args, context).await,
             Self::Start(args) => state::start(args, context, terminal).await,
             Self::Stop(args) => state::stop(args, context, terminal).await,
             Self::Restart(args) => state::restart(args, context, terminal).await,

@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::{
     context::Context,
     failure::Failure,
+    live::{self, Live},
     report::{Field, Part, Report},
-    view::{KeyView, Summary},
+    view::{self, KeyView, Summary},
 };
 use crate::model::{
     authorized_keys::AuthorizedKey,
@@ -25,6 +26,8 @@ pub struct InfoArgs {
 struct Details {
     #[serde(flatten)]
     summary: Summary,
+    /// What it does now; null when its backend does not answer.
+    live: Option<Live>,
     keys: Vec<KeyView>,
     collaborators: Vec<CollaboratorView>,
     host_keys: Vec<KeyView>,
@@ -43,17 +46,25 @@ struct CollaboratorView {
     keys: Vec<KeyView>,
 }
 
-pub(super) fn run(args: &InfoArgs, context: &Context) -> Result<Report, Failure> {
-    let inventory = context.snapshot();
-    let container = context.find(&inventory, &args.name)?;
-    let details = Details::new(&container, Summary::new(&container, &inventory));
+pub(super) async fn run(args: &InfoArgs, context: &Context) -> Result<Report, Failure> {
+    let container = context.find(&context.snapshot(), &args.name)?;
+    let (container, live) = live::look(container, context).await;
+    let (live, note) = match live {
+        Ok(live) => (Some(live), None),
+        Err(reason) => (None, Some(format!("{reason}; this is what was seen last"))),
+    };
+    let mut summary = Summary::new(&container, &context.snapshot());
+    // A backend that does not answer is told as such before it is known to be away.
+    summary.current &= live.is_some();
+    let details = Details::new(&container, summary, live);
     let fields = details.fields(context);
     let names = vec![details.summary.name.clone()];
-    Ok(Report::of(details)?.names(names).part(Part::Fields(fields)))
+    let report = Report::of(details)?.names(names).part(Part::Fields(fields));
+    Ok(note.into_iter().fold(report, Report::note))
 }
 
 impl Details {
-    fn new(container: &Container, summary: Summary) -> Self {
+    fn new(container: &Container, summary: Summary, live: Option<Live>) -> Self {
         let label = |key: &str| container.label(key).map(str::to_owned);
         let mut problems = container.problems.clone();
         if container.host_keys.is_empty() {
@@ -61,6 +72,7 @@ impl Details {
         }
         Self {
             summary,
+            live,
             keys: views(&container.keys),
             collaborators: container.collaborators.iter().map(CollaboratorView::new).collect(),
             host_keys: container.host_keys.iter().map(KeyView::new).collect(),
@@ -76,6 +88,7 @@ impl Details {
         let summary = &self.summary;
         let optional =
             |label, value: &Option<String>| Field::many(label, value.iter().cloned().collect());
+        let live = |show: &dyn Fn(&Live) -> Option<String>| self.live.as_ref().and_then(show);
         let keys = |keys: &[KeyView]| keys.iter().map(KeyView::text).collect();
         vec![
             Field::one("Name", &summary.name),
@@ -83,9 +96,15 @@ impl Details {
             Field::one("State", summary.state_text(context.now)),
             Field::one("Backend", format!("{} (pool {})", summary.backend, summary.pool)),
             Field::many("Address", summary.addresses.iter().map(ToString::to_string).collect()),
-            optional("CPU", &summary.cpu),
-            optional("Memory", &summary.memory),
-            optional("Disk", &summary.disk),
+            optional("Uptime", &live(&|l| l.uptime_seconds.map(view::span))),
+            optional(
+                "CPU",
+                &live(&|l| Some(l.cpu(summary.cpu.as_deref()))).or(summary.cpu.clone()),
+            ),
+            optional("Memory", &live(&|l| Some(l.memory())).or(summary.memory.clone())),
+            optional("Disk", &live(&Live::disk).or(summary.disk.clone())),
+            optional("Processes", &live(&|l| Some(l.processes.to_string()))),
+            optional("Auto-start", &live(&|l| Some(l.autostart().to_owned()))),
             optional("Image", &self.image),
             optional("Stacks", &self.stacks),
             optional("Created by", &self.created_by),
@@ -136,7 +155,7 @@ mod tests {
         let expected = "\
 Name:           alice
 Owner:          alice
-State:          running
+State:          running (1m ago)
 Backend:        spot-1 (pool default)
 Address:        10.0.3.100
                 fd00::100

@@ -20,6 +20,7 @@ mod info;
 mod key;
 mod key_arg;
 mod list;
+mod live;
 mod logs;
 mod people;
 mod progress;

@@ -110,7 +110,11 @@ pub(super) fn state(status: Status) -> &'static str {
 
 /// How long ago `then` was: `42s`, `7m`, `3h`, `12d`.
 pub(super) fn age(now: Timestamp, then: Timestamp) -> String {
-    let seconds = now.duration_since(then).as_secs().max(0);
+    span(now.duration_since(then).as_secs().max(0))
+}
+
+/// So many seconds: `42s`, `7m`, `3h`, `12d`.
+pub(super) fn span(seconds: i64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),

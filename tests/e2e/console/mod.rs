@@ -4,6 +4,7 @@ mod backend;
 mod create;
 mod dialogue;
 mod export;
+mod info;
 mod logs;
 mod resize;
 mod shell;
