@@ -145,6 +145,16 @@ fn views(keys: &[AuthorizedKey]) -> Vec<KeyView> {
     keys.iter().map(|k| KeyView::new(&k.key)).collect()
 }
 
+/// What `--json` prints of alice, for the reference.
+#[cfg(test)]
+pub(super) fn example(context: &Context) -> serde_json::Value {
+    let inventory = context.snapshot();
+    let container = context.find(&inventory, "alice").unwrap();
+    let details =
+        Details::new(&container, Summary::new(&container, &inventory), Some(live::example()));
+    serde_json::to_value(details).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use crate::command::testing::*;

@@ -160,6 +160,12 @@ fn tenths(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
+/// A container that is a little busy, for the reference.
+#[cfg(test)]
+pub(super) fn example() -> Live {
+    tests::busy()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -189,11 +195,15 @@ mod tests {
         .unwrap()
     }
 
-    #[test]
-    fn a_running_container_is_read() {
+    pub(super) fn busy() -> Live {
         let first = instance(&state(5_000_000_000));
         let later: InstanceState = serde_json::from_value(state(5_100_000_000)).unwrap();
-        let live = Live::read(&first, Some((&later, FIFTH)), at(0));
+        Live::read(&first, Some((&later, FIFTH)), at(0))
+    }
+
+    #[test]
+    fn a_running_container_is_read() {
+        let live = busy();
         // A tenth of a second of two processors in a fifth.
         assert_eq!((live.cpu_percent, live.cpu_seconds), (Some(25.0), 5.1));
         assert_eq!(live.uptime_seconds, Some(3599));

@@ -17,6 +17,8 @@ pub mod failure;
 mod grammar;
 mod help;
 mod info;
+#[cfg(test)]
+mod json_reference;
 mod key;
 mod key_arg;
 mod list;

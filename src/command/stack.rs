@@ -188,6 +188,13 @@ impl StackView {
     }
 }
 
+/// What `stack install --json` prints, for the reference.
+#[cfg(test)]
+pub(super) fn example() -> serde_json::Value {
+    let done = Done { name: "alice".to_owned(), stack: "rust".to_owned(), changed: true };
+    serde_json::to_value(done).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

@@ -126,6 +126,12 @@ fn report(container: &Container, plan: Plan) -> Result<Report, Failure> {
     Ok(plan.notes.into_iter().fold(report, Report::note))
 }
 
+/// What `--json` prints, for the reference.
+#[cfg(test)]
+pub(super) fn example() -> serde_json::Value {
+    tests::reported()
+}
+
 impl Change {
     fn text(&self) -> String {
         let shown = |limit: &Option<String>| limit.clone().unwrap_or_else(|| "no limit".to_owned());

@@ -56,6 +56,13 @@ fn planned(wanted: &Wanted, facts: &Facts) -> Result<Plan, Failure> {
     plan("alice", wanted, &instance(), facts)
 }
 
+/// What is reported of a change of memory and disk.
+pub(in crate::command) fn reported() -> serde_json::Value {
+    let plan = planned(&wanted("", "8GB", "20GB"), &facts()).unwrap();
+    let alice = crate::command::testing::container("alice", "b1", None);
+    report(&alice, plan).unwrap().json
+}
+
 #[test]
 fn what_cannot_be_had_is_refused_with_the_numbers() {
     let stopped = || Facts { memory_used: None, disk_held: None, ..facts() };

@@ -1,0 +1,91 @@
+//! `docs/json.md`: what `--json` prints, by an example of each command that is checked against the
+//! commands themselves. A key that goes away or changes makes the page stale.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{
+    info, resize, stack,
+    testing::{admin, context, execute_line},
+};
+
+const HEAD: &str = "\
+# JSON
+
+Every command prints one JSON value with `--json`, errors too. Scripts may rely on it: keys are
+added, but none goes away or changes its meaning. `null` is what is not there or not known. Times are
+those of RFC 3339 in UTC. Keys that end in `_bytes` are numbers of bytes; limits (`cpu`, `memory`,
+`disk`) are texts as Incus has them. Text from inside containers is ASCII with escapes, so that it
+cannot steer a terminal. The exit status is the same as without `--json`.
+
+This page is made of the commands' own output (`UPDATE=1 cargo test --lib reference`).
+";
+
+/// A command line, what is to be said of its answer, and the answer.
+fn examples() -> Vec<(&'static str, &'static str, Value)> {
+    let answer = |line: &str| {
+        let outcome = execute_line(line.as_bytes(), &context(admin()));
+        serde_json::from_str(&outcome.stdout).unwrap()
+    };
+    let mut stacks: Value = answer("stack list --json");
+    stacks.as_array_mut().unwrap().retain(|stack| stack["name"] == "rust");
+    vec![
+        (
+            "list --json",
+            "A list, by name. `current` is false when the backend does not answer: `seen` is then \
+             when the state was so. `hold` is true of one that only `start` starts.",
+            answer("list --json --backend spot-2"),
+        ),
+        (
+            "info alice --json",
+            "As in `list`, and more. `live` is what Incus says at this moment; `null` when the \
+             backend does not answer within two seconds. `cpu_percent` is of the processors that it \
+             may use. `memory_bytes` has the files that are kept in memory in it. `disk_bytes` is \
+             `null` where the storage pool keeps no account, and on btrfs without what is shared \
+             with the image. `autostart` is `null` when it starts if it ran before.",
+            info::example(&context(admin())),
+        ),
+        (
+            "resize alice --memory 8GB --disk 20GB --json",
+            "What changed, by limit; `null` is no limit. `notes` are the remarks that people get.",
+            resize::example(),
+        ),
+        (
+            "stack list --json",
+            "A list, by name. `file` is `null` for a stack that is built in.",
+            stacks,
+        ),
+        (
+            "stack install alice rust --json",
+            "`changed` is false when it was installed already.",
+            stack::example(),
+        ),
+        (
+            "info nobody --json",
+            "An error. `code` is one of `failed`, `usage`, `not_found`, `conflict`, `unavailable`, \
+             `try_later`, `not_permitted`, `bad_configuration` and `interrupted`; `hint` need not be \
+             there.",
+            answer("info nobody --json"),
+        ),
+    ]
+}
+
+#[test]
+fn json_reference_is_what_the_commands_print() {
+    let mut page = HEAD.to_owned();
+    for (line, about, answer) in examples() {
+        let answer = serde_json::to_string_pretty(&answer).unwrap();
+        page += &format!("\n## {line}\n\n{about}\n\n```json\n{answer}\n```\n");
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&file, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/json.md is stale: if scripts can live with it, write it anew with \
+         `UPDATE=1 cargo test --lib reference`; it would be:\n{page}"
+    );
+}
