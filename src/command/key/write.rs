@@ -63,6 +63,7 @@ pub(super) async fn add(
     let views: Vec<KeyView> = keys.iter().map(|k| KeyView::new(&k.key)).collect();
     let task = move |job: Arc<Job>| async move {
         let done = change.add(&keys, &job).await;
+        change.fleet.forget_keys(&change.container, &change.container.owner);
         change.fleet.refresh(&change.container).await;
         done
     };
