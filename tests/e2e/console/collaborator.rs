@@ -1,7 +1,7 @@
 //! `collaborator`: what each permission is inside, exactly, and the end of all of it.
 
 use super::{assert_done, assert_failed, assert_refused, console, log_in, people, session_during};
-use crate::harness::{Guest, Run, lab, lab_command, world};
+use crate::harness::{Guest, Run, lab, lab_command, quiet_delete, world};
 
 /// Adds `person` with her key and these options.
 fn add(container: &str, person: &str, options: &str) -> Run {
@@ -90,6 +90,38 @@ fn removing_ends_sessions_processes_and_access_and_files_stay() {
     assert_failed(&console("collaborator remove leave uma"), 3, &["leave has no collaborator uma"]);
     assert_done(&add("leave", "uma", ""));
     assert_eq!(log_in("uma", "uma", "cat file; id -Gn").stdout, "mine\numa\n");
+}
+
+#[test]
+fn busybox_has_the_same_permissions_and_the_same_end() {
+    let [_, _] = people(["bb-owner", "bb-guest"]);
+    quiet_delete("b1", &["bb"]);
+    let made = world().client(
+        "ssh -F $CFG sentinel 'create bb --owner bb-owner --ssh-key - --image small --backend b1' \
+         <$DIR/bb-owner.pub",
+    );
+    assert_done(&made);
+    assert_done(&add("bb", "bb-guest", "--container-runtime"));
+    let own = |command: &str| says("bb-guest", command);
+    assert_eq!(own("id -Gn | xargs -n1 | sort | xargs"), "bb-guest docker podman\n");
+    assert_eq!(own("sudo -n id"), ASKED);
+    assert_eq!(own("sudo -n su - root"), ASKED);
+    assert_eq!(own("echo id -un | sudo -n su - bb-owner"), "bb-owner\n");
+    assert_done(&console("collaborator add bb bb-guest --sudo"));
+    assert_eq!(own("id -Gn; sudo -n id -un"), "bb-guest\nroot\n");
+    own("nohup sleep 4323 >/dev/null 2>&1 &");
+    let removing = "ssh -F $CFG sentinel collaborator remove bb bb-guest";
+    let ended = session_during("bb-guest", "bb-guest", removing);
+    assert!(ended.stderr.contains("you do not share bb any more"), "{ended:?}");
+    assert_refused(&log_in("bb-guest", "bb-guest", "true"));
+    let left =
+        "ps | grep -c '[b]b-guest'; id -Gn bb-guest; cat /etc/sudoers.d/*guest; su - bb-guest";
+    let left =
+        world().client(&format!("ssh -F $CFG sentinel 'shell bb --root' <<'IN'\n{left}\nIN\n"));
+    assert_eq!(left.stdout, "0\nbb-guest\nThis account is not available\n", "{left:?}");
+    assert_done(&add("bb", "bb-guest", ""));
+    assert_eq!(own("id -Gn; sudo -n id"), format!("bb-guest\n{ASKED}"));
+    quiet_delete("b1", &["bb"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `key`: the label and the file inside change together, and a key that is taken away opens nothing.
 
 use super::{assert_done, assert_failed, assert_refused, console, log_in, people, session_during};
-use crate::harness::{Guest, lab, lab_command, world};
+use crate::harness::{Guest, Run, Sentinel, config, lab, lab_command, world};
 
 const FILE: &str = "/home/kate/.ssh/authorized_keys";
 
@@ -15,7 +15,7 @@ fn kate() {
 }
 
 /// Types a command with a key on standard input.
-fn with_key(person: &str, words: &str) -> crate::harness::Run {
+fn with_key(person: &str, words: &str) -> Run {
     world().client(&format!("ssh -F $CFG sentinel '{words}' <$DIR/{person}.pub"))
 }
 
@@ -58,6 +58,31 @@ fn a_key_opens_once_added_and_its_sessions_end_when_it_is_removed() {
     assert_eq!(guest.root(&format!("grep -c {blob} {FILE} || :")), "0\n");
     assert!(!label(&guest).contains(blob));
     assert_eq!(log_in("kate", "key-life", "id -un").stdout, "kate\n", "the other key stays");
+}
+
+#[test]
+fn the_last_use_outlives_the_sentinel() {
+    kate();
+    let guest = guest("key-used");
+    let text = config(&world().dir, 2271, "");
+    let last_use = |sentinel: &Sentinel| {
+        let list = sentinel.console(&["key", "list", "key-used", "--json"]).stdout;
+        let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+        list[0]["last_use"].as_str().map(str::to_owned)
+    };
+    let sentinel = Sentinel::start(&world().dir, "used", &text);
+    sentinel.wait_until_listed(&[&guest.name]);
+    assert_eq!(last_use(&sentinel), None);
+    let run = world().client("ssh -F $CFG -p 2271 -i $DIR/kate key-used@$DOOR id -un");
+    assert_eq!(run.stdout, "kate\n", "{run:?}");
+    let used = last_use(&sentinel);
+    assert!(used.is_some());
+    sentinel.signal("TERM");
+    assert_eq!(sentinel.wait_exit(), Some(0));
+    drop(sentinel);
+    let sentinel = Sentinel::start(&world().dir, "used", &text);
+    sentinel.wait_until_listed(&[&guest.name]);
+    assert_eq!(last_use(&sentinel), used);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod backend;
 mod collaborator;
 mod create;
 mod dialogue;
+mod ending;
 mod export;
 mod info;
 mod key;
