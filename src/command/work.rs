@@ -93,8 +93,13 @@ async fn finish<T, E: Into<Failure>>(
     })?;
     match outcome {
         Ok(done) => Ok(done),
-        Err(_) if terminal.interrupted().is_cancelled() => Err(stopped()),
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            let failure: Failure = error.into();
+            // What was done all the same is in its own words.
+            let is_told = failure.kind == Kind::Interrupted;
+            let interrupted = terminal.interrupted().is_cancelled();
+            Err(if interrupted && !is_told { stopped() } else { failure })
+        }
     }
 }
 

@@ -100,6 +100,10 @@ pub(super) async fn add(
     let task = {
         let after = after.clone();
         move |job: Arc<Job>| async move {
+            // It may have waited for its turn.
+            let now = change.fleet.refresh(&change.container).await;
+            let now = now.unwrap_or_else(|| Arc::clone(&change.container));
+            let before = now.collaborators.iter().find(|c| c.login == after.login).cloned();
             let done = change.add(before.as_ref(), &after, &job).await;
             change.fleet.forget_keys(&change.container, &after.login);
             change.fleet.refresh(&change.container).await;

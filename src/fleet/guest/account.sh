@@ -177,12 +177,19 @@ mv -f "$file.new~" "$file"
 
 set_keys() { as_account "$KEYS"; }
 
-# Its processes, and what came of them under other numbers (sudo, su).
+# Its processes, what came of them under other numbers (sudo, su), and what people's accounts run
+# that began with its login, also when its parent is gone.
 processes() {
-    cat /proc/[0-9]*/status 2>/dev/null | awk -v uid="$uid" '
+    logins=$(grep -lsx "$uid" /proc/[0-9]*/loginuid | tr '\n' ' ')
+    cat /proc/[0-9]*/status 2>/dev/null | awk -v uid="$uid" -v logins="$logins" '
+        BEGIN {
+            n = split(logins, files, " ")
+            for (i = 1; i <= n; i++) { split(files[i], part, "/"); began[part[3]] = 1 }
+        }
         $1 == "Pid:" { pid = $2 }
         $1 == "PPid:" { parent[pid] = $2 }
         $1 == "Uid:" && ($2 == uid || $3 == uid || $4 == uid) { hers[pid] = 1 }
+        $1 == "Uid:" && $2 >= 1000 && $2 < 60000 && (pid in began) { hers[pid] = 1 }
         END {
             do {
                 more = 0

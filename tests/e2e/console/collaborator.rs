@@ -66,10 +66,14 @@ fn removing_ends_sessions_processes_and_access_and_files_stay() {
     assert_done(&add("leave", "uma", "--container-runtime"));
     log_in("uma", "uma", "echo mine >file; nohup sleep 4321 >/dev/null 2>&1 &");
     log_in("uma", "uma", "(sleep 4322 | nohup sudo -n su - oscar) >/dev/null 2>&1 &");
+    // What has left its parent belongs to her login all the same; what root serves does not.
+    let away = "echo \"setsid nohup sleep 4323 >/dev/null 2>&1 &\" | sudo -n su - oscar";
+    log_in("uma", "uma", away);
+    guest.root("setsid sleep 999 >/dev/null 2>&1 &");
     let running = "ps -eo user:20,args | grep -E 'sleep 432|su - oscar' | grep -v grep | wc -l";
     world()
         .sentinel
-        .wait("she is at work", || guest.root(running).trim().parse::<u32>().unwrap() >= 4);
+        .wait("she is at work", || guest.root(running).trim().parse::<u32>().unwrap() >= 5);
     let removing = "ssh -F $CFG sentinel collaborator remove leave uma";
     let ended = session_during("uma", "leave+uma", removing);
     assert_eq!(ended.status, 255, "{ended:?}");
@@ -81,6 +85,7 @@ fn removing_ends_sessions_processes_and_access_and_files_stay() {
     assert_refused(&log_in("oscar", "leave+uma", "true"));
     assert_eq!(guest.root("ps -eo user:20,args | grep -E '^uma|^oscar' | wc -l"), "0\n");
     assert_eq!(guest.root(running), "0\n");
+    assert_eq!(guest.root("ps -eo args | grep -c '^[s]leep 999'"), "1\n");
     assert_eq!(
         guest.root("cat /home/uma/file; id -Gn uma; ls /etc/sudoers.d"),
         "mine\numa\nREADME\ncontainarium-oscar\n"

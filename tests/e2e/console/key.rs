@@ -159,7 +159,7 @@ fn a_file_that_is_a_trap_leads_nowhere_and_the_same_again_finishes() {
 #[test]
 fn of_a_container_that_does_not_run_no_key_is_half_removed() {
     kate();
-    let [_] = people(["kate-away"]);
+    let [_, _] = people(["kate-away", "kate-later"]);
     let guest = guest("key-away");
     assert_done(&with_key("kate-away", "key add key-away -"));
     let stop = lab_command(&["incus", "b1", "stop", "--force", &guest.instance()]).status();
@@ -175,7 +175,11 @@ fn of_a_container_that_does_not_run_no_key_is_half_removed() {
         &["key-away is not running", "nothing was changed", "start key-away"],
     );
     assert_eq!(label(&guest), before);
+    let added = with_key("kate-later", "key add key-away -");
+    assert_done(&added);
+    assert!(added.stderr.contains("authorized_keys inside stays as it is"), "{added:?}");
     assert_done(&console("start key-away"));
+    assert_eq!(log_in("kate-later", "key-away", "id -un").stdout, "kate\n");
     assert_done(&console("key remove key-away kate-away@laptop"));
     assert_refused(&log_in("kate-away", "key-away", "true"));
 }
