@@ -10,7 +10,7 @@ use containarium::{
     app,
     cli::{self, Task},
     command::{failure::Kind, render::Outcome},
-    console::control::{Stdio, run_remote},
+    console::control::{Person, Stdio, run_remote},
 };
 
 /// What a shell shows for a program that a closed pipe ended: 128 + SIGPIPE.
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     match cli::read(std::env::args_os()) {
         Task::Serve(config) => app::serve(&config),
         Task::CheckConfig(config) => app::check_config(&config),
-        Task::Remote { socket, words } => remote(&socket, &words).into(),
+        Task::Remote { socket, words, terminal } => remote(&socket, &words, terminal).into(),
         Task::Print(outcome) => print(&outcome).into(),
     }
 }
@@ -39,15 +39,18 @@ fn put(mut to: impl Write, text: &str) -> io::Result<()> {
     to.flush()
 }
 
-fn remote(socket: &Path, words: &[String]) -> u8 {
+fn remote(socket: &Path, words: &[String], terminal: bool) -> u8 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return Kind::Failed.status() };
-    let io = Stdio {
-        stdin: tokio::io::stdin(),
-        stdout: tokio::io::stdout(),
-        stderr: tokio::io::stderr(),
-    };
-    let status = runtime.block_on(run_remote(socket, words, io));
+    let status = runtime.block_on(async {
+        let io = Stdio {
+            stdin: tokio::io::stdin(),
+            stdout: tokio::io::stdout(),
+            stderr: tokio::io::stderr(),
+            person: Person::of_process(terminal).ok(),
+        };
+        run_remote(socket, words, io).await
+    });
     // A read of standard input may be under way on a thread that nothing can stop.
     runtime.shutdown_background();
     status

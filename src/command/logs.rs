@@ -65,7 +65,7 @@ pub(super) async fn run(
     }
     let shows = context.format == Format::Plain;
     if shows {
-        put(terminal, &earlier).await;
+        terminal.print(&earlier).await;
     }
     if let Some(job) = job.filter(|_| !args.no_follow) {
         follow(&job, shows, terminal).await;
@@ -94,22 +94,17 @@ fn read(context: &Context, name: &ContainerName) -> Result<String, Failure> {
 /// Until the work ends, or the person has seen enough.
 async fn follow(job: &Arc<Job>, shows: bool, terminal: &Terminal) {
     if shows {
-        put(terminal, &format!("== {} {}\n", job.what, job.container)).await;
+        terminal.print(&format!("== {} {}\n", job.what, job.container)).await;
     }
     let mut cursor = Cursor::default();
     let entries = async {
         while let Some(entry) = job.next(&mut cursor).await {
             if shows {
-                put(terminal, &format!("{entry}\n")).await;
+                terminal.print(&format!("{entry}\n")).await;
             }
         }
     };
     terminal.interrupted().run_until_cancelled(entries).await;
-}
-
-async fn put(terminal: &Terminal, text: &str) {
-    let text = if terminal.pty().is_some() { text.replace('\n', "\r\n") } else { text.to_owned() };
-    terminal.put(text).await;
 }
 
 /// The file as data: a heading before each piece of work, a time before each line.

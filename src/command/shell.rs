@@ -57,7 +57,7 @@ pub(super) async fn run(
     let root = ["/bin/sh", "-c", ROOT];
     let owner = ["su", "-", container.owner.as_str()];
     let words = if args.root { root } else { owner };
-    let tty = terminal.pty().cloned().map(|Pty { term, size }| Tty { term, size });
+    let tty = terminal.pty().cloned().map(|Pty { term, size, output: _ }| Tty { term, size });
     terminal.make_raw();
     let interrupted = terminal.interrupted().clone();
     let (output, mut written) = mpsc::channel(PIECES);

@@ -36,6 +36,8 @@ pub struct Pty {
     pub term: String,
     /// Its size, now and later.
     pub size: watch::Receiver<Size>,
+    /// Standard output is on it, as standard error is: its lines end as a terminal needs them.
+    pub output: bool,
 }
 
 /// What a command writes while it works.
@@ -134,6 +136,13 @@ impl Terminal {
     /// Writes to standard output. Nobody left to read it is no failure of the command.
     pub async fn put(&self, bytes: impl Into<Bytes>) {
         let _ = self.output.send(Piece::Stdout(bytes.into())).await;
+    }
+
+    /// Writes lines to standard output, their ends as they are needed there. The text is ours, or
+    /// printable.
+    pub async fn print(&self, text: &str) {
+        let translates = self.pty.as_ref().is_some_and(|pty| pty.output);
+        self.put(if translates { text.replace('\n', "\r\n") } else { text.to_owned() }).await;
     }
 
     /// Writes to standard error, line ends as a terminal needs them. The text is ours, or printable.
@@ -280,7 +289,8 @@ mod tests {
     use super::*;
 
     fn pty() -> Pty {
-        Pty { term: "xterm".into(), size: watch::channel(Size { columns: 80, rows: 24 }).1 }
+        let size = watch::channel(Size { columns: 80, rows: 24 }).1;
+        Pty { term: "xterm".into(), size, output: true }
     }
 
     #[tokio::test]

@@ -11,7 +11,9 @@ use std::{
     },
 };
 
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, server::Msg};
+use russh::{
+    Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty as Mode, Sig, server::Msg,
+};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -60,18 +62,25 @@ enum Request {
     Subsystem,
 }
 
+/// The terminal that was asked for.
+struct Asked {
+    term: String,
+    size: Size,
+    output: bool,
+}
+
 /// Serves one session to its end.
 pub(super) async fn run(channel: Channel<Msg>, services: Arc<Services>, visit: Arc<Visit>) {
     let (mut read, write) = channel.split();
     let Some((request, pty)) = first_request(&mut read, &visit).await else { return };
     let (resize, pty) = match pty {
-        Some((term, size)) => {
+        Some(Asked { term, size, output }) => {
             let (resize, size) = watch::channel(size);
-            (Some(resize), Some(Pty { term, size }))
+            (Some(resize), Some(Pty { term, size, output }))
         }
         None => (None, None),
     };
-    let has_pty = pty.is_some();
+    let on_terminal = (pty.as_ref().is_some_and(|pty| pty.output), pty.is_some());
     let (mut terminal, feed) = Terminal::pair(pty);
     let (output, intake) = Intake::new(feed, resize);
     let working = intake.working.clone();
@@ -82,7 +91,7 @@ pub(super) async fn run(channel: Channel<Msg>, services: Arc<Services>, visit: A
     };
     let run = async {
         let (outcome, ()) = tokio::join!(work, pass_on(output, &write));
-        deliver(&write, outcome, has_pty).await
+        deliver(&write, outcome, on_terminal).await
     };
     let status = tokio::select! {
         status = run => status,
@@ -108,7 +117,7 @@ pub(super) fn has_subsystems(visit: &Visit) -> bool {
 async fn first_request(
     read: &mut ChannelReadHalf,
     visit: &Visit,
-) -> Option<(Request, Option<(String, Size)>)> {
+) -> Option<(Request, Option<Asked>)> {
     let mut pty = None;
     loop {
         let request = match read.wait().await {
@@ -118,8 +127,13 @@ async fn first_request(
             Some(ChannelMsg::RequestSubsystem { .. }) if has_subsystems(visit) => {
                 Request::Subsystem
             }
-            Some(ChannelMsg::RequestPty { term, col_width, row_height, .. }) => {
-                pty = Some((printable(&term, MAX_TERM), size(col_width, row_height)));
+            Some(ChannelMsg::RequestPty {
+                term, col_width, row_height, terminal_modes, ..
+            }) => {
+                let term = printable(&term, MAX_TERM);
+                // So the local executable says that its standard output leads elsewhere.
+                let output = !terminal_modes.contains(&(Mode::OPOST, 0));
+                pty = Some(Asked { term, size: size(col_width, row_height), output });
                 continue;
             }
             Some(_) => continue,
@@ -182,10 +196,14 @@ async fn pass_on(mut output: mpsc::Receiver<Piece>, write: &ChannelWriteHalf<Msg
 }
 
 /// Writes both outputs, waiting for the client's window. The status, unless the client went away.
-async fn deliver(write: &ChannelWriteHalf<Msg>, outcome: Outcome, pty: bool) -> Option<u32> {
-    let text = |text: String| if pty { text.replace('\n', "\r\n") } else { text };
-    write.data_bytes(text(outcome.stdout)).await.ok()?;
-    write.extended_data_bytes(STDERR, text(outcome.stderr)).await.ok()?;
+async fn deliver(
+    write: &ChannelWriteHalf<Msg>,
+    outcome: Outcome,
+    (stdout, stderr): (bool, bool),
+) -> Option<u32> {
+    let text = |text: String, pty| if pty { text.replace('\n', "\r\n") } else { text };
+    write.data_bytes(text(outcome.stdout, stdout)).await.ok()?;
+    write.extended_data_bytes(STDERR, text(outcome.stderr, stderr)).await.ok()?;
     Some(outcome.status.into())
 }
 

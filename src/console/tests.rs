@@ -413,7 +413,7 @@ async fn the_control_socket_answers_like_the_door() {
 async fn remote(path: &std::path::Path, words: &[&str], stdin: &[u8]) -> (u8, String, String) {
     let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let io = Stdio { stdin, stdout: &mut stdout, stderr: &mut stderr };
+    let io = Stdio { stdin, stdout: &mut stdout, stderr: &mut stderr, person: None };
     let status = run_remote(path, &words, io).await;
     (status, String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }

@@ -81,16 +81,13 @@ impl Client {
         }
         let path = format!("/1.0/instances/{}/exec", escape(instance));
         let operation = self.start(Method::POST, &path, &body).await?;
-        let attached = match tty {
-            Some(tty) => {
-                let control = exec::attach(&self.dial, &operation, "control").await?;
-                let data = exec::attach(&self.bulk, &operation, "0").await?;
-                on_terminal(control, data, tty.size, end).await
-            }
-            None => {
-                let dials = (&self.dial, &self.bulk, &self.bulk);
-                on_pipes(exec::attach_all(dials, &operation).await?, end).await
-            }
+        let attached = if let Some(tty) = tty {
+            let control = exec::attach(&self.dial, &operation, "control").await?;
+            let data = exec::attach(&self.bulk, &operation, "0").await?;
+            on_terminal(control, data, tty.size, end).await
+        } else {
+            let dials = (&self.dial, &self.bulk, &self.bulk);
+            on_pipes(exec::attach_all(dials, &operation).await?, end).await
         };
         let ended = timeout(script::STATUS * 2, self.wait(&operation.id, script::STATUS)).await;
         drop(attached);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use russh::{
-    Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, SshId,
+    Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty, Sig, SshId,
     client::{self, Handle, Handler, Msg},
 };
 use tokio::{
@@ -18,13 +18,14 @@ use tokio::{
     time::timeout,
 };
 
+use super::person::{Look, Person, Turn};
 use crate::command::{
     failure::{Failure, Kind},
     format_of,
     render::{Outcome, failure},
 };
 
-/// The three streams of a command.
+/// What a command has of whoever typed it.
 #[derive(Debug)]
 pub struct Stdio<I, O, E> {
     /// Standard input; read only as the command takes it.
@@ -33,6 +34,8 @@ pub struct Stdio<I, O, E> {
     pub stdout: O,
     /// Standard error.
     pub stderr: E,
+    /// The person, with her terminal and her signals; `None`: nobody.
+    pub person: Option<Person>,
 }
 
 /// How long the sentinel may take to let a local command in.
@@ -92,21 +95,46 @@ where
     let line = shlex::try_join(words.iter().map(String::as_str))
         .map_err(|_| Failure::new(Kind::Usage, "an argument holds a NUL character"))?;
     let stream = UnixStream::connect(socket).await.map_err(|e| unreachable(socket, &e))?;
-    let opened = timeout(HANDSHAKE, open(stream, line)).await;
+    let look = io.person.as_ref().and_then(Person::look);
+    let opened = timeout(HANDSHAKE, open(stream, line, look)).await;
     let (_connection, channel) = opened.ok().and_then(Result::ok).ok_or_else(|| {
         Failure::new(Kind::Unavailable, "the sentinel does not answer on its control socket")
             .hint("look at its log: journalctl -u containarium")
     })?;
     let (read, write) = channel.split();
-    let input = send(&mut io.stdin, &write);
+    let _raw = io.person.as_ref().and_then(Person::make_raw);
+    let reads = io.person.as_ref().is_none_or(Person::reads);
+    let input = send(reads.then_some(&mut io.stdin), &write);
     let output = receive(read, &mut io.stdout, &mut io.stderr);
-    tokio::pin!(input, output);
+    let attended = attend(io.person.as_mut(), &write);
+    tokio::pin!(input, output, attended);
     let mut input_ended = false;
     loop {
         tokio::select! {
             status = &mut output => return status,
+            status = &mut attended => return Ok(status),
             () = &mut input, if !input_ended => input_ended = true,
         }
+    }
+}
+
+/// Passes on what the person does to her terminal and to this process. Ends, with an exit status,
+/// when the process is to end before the command did.
+async fn attend(person: Option<&mut Person>, write: &ChannelWriteHalf<Msg>) -> u8 {
+    let Some(person) = person else { return std::future::pending().await };
+    let mut interrupted = false;
+    loop {
+        // Failing means that the session ended, which `receive` reports.
+        let _ = match person.next().await {
+            Turn::Resized(size) => {
+                write.window_change(size.columns.into(), size.rows.into(), 0, 0).await
+            }
+            Turn::Interrupted if !std::mem::replace(&mut interrupted, true) => {
+                write.signal(Sig::INT).await
+            }
+            Turn::Interrupted => return Kind::Interrupted.status(),
+            Turn::End(signal) => return signal.saturating_add(128),
+        };
     }
 }
 
@@ -114,7 +142,8 @@ where
 async fn open(
     stream: UnixStream,
     line: String,
-) -> Result<(Handle<Local>, Channel<Msg>), russh::Error> {
+    look: Option<Look>,
+) -> Result<(Handle<Sentinel>, Channel<Msg>), russh::Error> {
     let config = client::Config {
         client_id: SshId::Standard(Cow::Borrowed("SSH-2.0-containarium")),
         preferred: super::super::preferred(),
@@ -122,21 +151,29 @@ async fn open(
         inactivity_timeout: None,
         ..client::Config::default()
     };
-    let mut connection = client::connect_stream(Arc::new(config), stream, Local).await?;
+    let mut connection = client::connect_stream(Arc::new(config), stream, Sentinel).await?;
     if !connection.authenticate_none("local").await?.success() {
         return Err(russh::Error::NotAuthenticated);
     }
     let channel = connection.channel_open_session().await?;
+    if let Some(Look { term, size, output }) = look {
+        let (columns, rows) = (size.columns.into(), size.rows.into());
+        // How the sentinel learns whether standard output is the terminal, too.
+        let modes = [(Pty::OPOST, u32::from(output))];
+        channel.request_pty(false, &term, columns, rows, 0, 0, &modes).await?;
+    }
     channel.exec(true, line).await?;
     Ok((connection, channel))
 }
 
-async fn send(mut input: impl AsyncRead + Unpin, write: &ChannelWriteHalf<Msg>) {
+async fn send(input: Option<impl AsyncRead + Unpin>, write: &ChannelWriteHalf<Msg>) {
     let mut chunk = vec![0; CHUNK];
-    while let Ok(length @ 1..) = input.read(&mut chunk).await {
-        let piece = chunk.get(..length).unwrap_or_default().to_vec();
-        if write.data_bytes(piece).await.is_err() {
-            return;
+    if let Some(mut input) = input {
+        while let Ok(length @ 1..) = input.read(&mut chunk).await {
+            let piece = chunk.get(..length).unwrap_or_default().to_vec();
+            if write.data_bytes(piece).await.is_err() {
+                return;
+            }
         }
     }
     // Failing means that the session ended, which `receive` reports.
@@ -185,9 +222,9 @@ fn unreachable(socket: &Path, error: &io::Error) -> Failure {
     Failure::new(Kind::Unavailable, what)
 }
 
-struct Local;
+struct Sentinel;
 
-impl Handler for Local {
+impl Handler for Sentinel {
     type Error = russh::Error;
 
     /// The socket's place and mode say who is behind it; the key is another at every start.

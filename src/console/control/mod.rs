@@ -4,6 +4,7 @@
 //! so, and what is served there is the console with every right.
 
 mod client;
+mod person;
 
 use std::{
     io,
@@ -20,7 +21,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::client::{Stdio, run_remote};
+pub use self::{
+    client::{Stdio, run_remote},
+    person::Person,
+};
 use super::{Console, Visit};
 use crate::model::principal::{Principal, Role};
 

@@ -1,7 +1,10 @@
 //! The grammar of the executable: what runs here, and console commands for the running sentinel.
 //!
 //! Called by `main` with its arguments. It tells what to do and does nothing itself, except for
-//! help, manual and completions, which come from the grammar alone.
+//! help, manual and completions, which come from the grammar alone, and for files of public keys,
+//! which are read here so that the sentinel need not.
+
+mod key_file;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -9,7 +12,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use crate::command::{
     self, Command, CompletionArgs, Grammar, HELP_WIDTH, HelpArgs, OutputArgs, reference,
-    render::Outcome,
+    render::{self, Outcome},
 };
 
 /// The SSH front door to a fleet of Incus system containers.
@@ -94,6 +97,8 @@ pub enum Task {
         socket: PathBuf,
         /// A console command.
         words: Vec<String>,
+        /// Whether it may want a terminal: to show its steps, to ask, to be one.
+        terminal: bool,
     },
     /// Print this and end.
     Print(Outcome),
@@ -147,11 +152,19 @@ fn is_help(error: &clap::Error) -> bool {
     error.kind() == ErrorKind::DisplayHelp
 }
 
-/// A console command goes to the sentinel as it is; only `--help` is answered here.
+/// A console command goes to the sentinel as it is, but for the key files that it names; only
+/// `--help` is answered here.
 fn console(socket: PathBuf, words: Vec<String>) -> Task {
+    let format = command::format_of(&words);
+    let words = match key_file::inline(words) {
+        Ok(words) => words,
+        Err(refused) => return Task::Print(render::failure(&refused, format)),
+    };
     match Grammar::try_parse_from(&words) {
         Err(error) if is_help(&error) => Task::Print(command::explain_usage(&error, &words)),
-        Ok(_) | Err(_) => Task::Remote { socket, words },
+        // What changes nothing is over soon: what is typed meanwhile is for whoever reads next.
+        Ok(grammar) => Task::Remote { socket, words, terminal: grammar.command.record().is_some() },
+        Err(_) => Task::Remote { socket, words, terminal: false },
     }
 }
 
@@ -186,10 +199,14 @@ mod tests {
         assert_eq!(task("containarium serve --config a"), Task::Serve("a".into()));
         assert_eq!(task("containarium config check --config b"), Task::CheckConfig("b".into()));
         let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
-        let remote = Task::Remote { socket: "/s".into(), words: words(&["list", "-q"]) };
+        let remote =
+            Task::Remote { socket: "/s".into(), words: words(&["list", "-q"]), terminal: false };
         assert_eq!(task("containarium --socket /s list -q"), remote);
-        let remote = Task::Remote { socket: "/s".into(), words: words(&["--json", "info", "x"]) };
+        let words = words(&["--json", "info", "x"]);
+        let remote = Task::Remote { socket: "/s".into(), words, terminal: false };
         assert_eq!(task("containarium --json --socket=/s info x"), remote);
+        let Task::Remote { terminal, .. } = task("containarium shell x") else { panic!() };
+        assert!(terminal);
         let Task::Remote { socket, .. } = task("containarium version") else { panic!() };
         assert_eq!(socket, Path::new("/run/containarium/control.sock"));
     }
