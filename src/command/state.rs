@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     context::Context,
     explain,
-    failure::Failure,
+    failure::{Failure, Kind},
     report::{Part, Report},
     terminal::Terminal,
     work,
@@ -84,9 +84,11 @@ pub(super) async fn stop(
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
     let container = context.find(&context.snapshot(), args.name.as_str())?;
-    let change = Change { what: "stop", hold: args.hold };
+    // Only a start lets go of one that is held.
+    let hold = args.hold || container.hold;
+    let change = Change { what: "stop", hold };
     apply(&container, change, Action::Stop { force: args.force }, context, terminal).await?;
-    report(&args.name, "stopped", args.hold)
+    report(&args.name, "stopped", hold)
 }
 
 pub(super) async fn restart(
@@ -132,7 +134,7 @@ async fn apply(
                 // Otherwise they would notice it when TCP gives up.
                 end_sessions(&container.name, &Whose::All, &sentence);
             }
-            let done = set_state(&client, &container, change, action).await;
+            let done = set_state(&client, &container, change, action, &job).await;
             // The inventory is to be right when the prompt is back.
             fleet.refresh(&container).await;
             done
@@ -153,27 +155,48 @@ fn farewell(name: &ContainerName, action: Action) -> Option<String> {
 }
 
 /// The label first where it holds, so that no login starts the container in between; last where it
-/// lets go.
+/// lets go. Where it was in vain, the label is as it was.
 async fn set_state(
     client: &Client,
     container: &Container,
     change: Change,
     action: Action,
+    job: &Job,
 ) -> Result<(), Failure> {
     let instance = container.name.instance();
     let what = format!("{} {}", change.what, container.name);
     let failed = |e| explain::incus(&what, &container.backend, &e);
-    let label = if change.hold { "true" } else { "" };
-    let mut patch = Patch::default();
-    patch.config.insert(format!("{LABEL_PREFIX}hold"), label.to_owned());
-    if change.hold != container.hold && change.hold {
-        client.patch(&instance, &patch).await.map_err(failed)?;
+    let labelled = |hold: bool| {
+        let value = if hold { "true" } else { "" };
+        let config = [(format!("{LABEL_PREFIX}hold"), value.to_owned())].into();
+        Patch { config, ..Patch::default() }
+    };
+    let changes = change.hold != container.hold;
+    if changes && change.hold {
+        client.patch(&instance, &labelled(true)).await.map_err(failed)?;
     }
-    client.change_state(&instance, action, PATIENCE).await.map_err(failed)?;
-    if change.hold != container.hold && !change.hold {
-        client.patch(&instance, &patch).await.map_err(failed)?;
+    let acted = client.change_state(&instance, action, PATIENCE);
+    let done = match job.cancelled().run_until_cancelled(acted).await {
+        Some(done) => done.map_err(failed),
+        // Incus goes on with what it was told.
+        None => Err(Failure::new(Kind::Interrupted, format!("{what}: interrupted on its way"))),
+    };
+    match done {
+        Ok(()) if changes && !change.hold => {
+            client.patch(&instance, &labelled(false)).await.map_err(failed)
+        }
+        Err(failure) if changes && change.hold => {
+            let undone = client.patch(&instance, &labelled(false)).await;
+            Err(if undone.is_ok() { failure } else { still_held(failure) })
+        }
+        done => done,
     }
-    Ok(())
+}
+
+/// Incus changes nothing on an instance that has been told to stop, however long that takes.
+fn still_held(failure: Failure) -> Failure {
+    let message = format!("{}; when it stops, it will be held until `start`", failure.message);
+    Failure { message, ..failure }
 }
 
 fn report(name: &ContainerName, state: &'static str, hold: bool) -> Result<Report, Failure> {

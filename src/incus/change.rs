@@ -15,6 +15,9 @@ use super::{
 /// changes at each start and stop, too.
 const CHANGE_ATTEMPTS: usize = 4;
 
+/// How long Incus may take to notice that an instance did not do in time what it was told.
+const GIVING_UP: Duration = Duration::from_secs(10);
+
 /// What an instance is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -89,7 +92,8 @@ impl Client {
         let path = format!("/1.0/instances/{}/state", escape(instance));
         // 0 would kill at once, and no timeout means ten minutes.
         let body = json!({"action": action, "force": force, "timeout": patience.as_secs().max(1)});
-        match self.operate(Method::PUT, &path, &body, patience).await {
+        // That it has given up is heard, too.
+        match self.operate(Method::PUT, &path, &body, patience + GIVING_UP).await {
             Err(error) if error.is_already_so() => Ok(()),
             ended => ended.map(drop),
         }

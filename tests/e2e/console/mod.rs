@@ -8,6 +8,7 @@ mod ending;
 mod export;
 mod info;
 mod key;
+mod lifecycle;
 mod local;
 mod logs;
 mod resize;
