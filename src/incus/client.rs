@@ -85,6 +85,15 @@ impl Client {
         self.get(&format!("/1.0/instances/{}?recursion=1", escape(name)), CALL_DEADLINE).await
     }
 
+    /// One instance as it is configured, without its state: that of one whose start failed cannot
+    /// always be told.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn configured(&self, name: &str) -> Result<Instance, IncusError> {
+        self.get(&format!("/1.0/instances/{}", escape(name)), CALL_DEADLINE).await
+    }
+
     /// What happens from now on.
     ///
     /// # Errors

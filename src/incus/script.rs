@@ -20,7 +20,7 @@ use super::{
 /// Pieces of output that wait for whoever reads them.
 const PIECES: usize = 16;
 /// From the end of the output to the exit status.
-pub(super) const STATUS: Duration = Duration::from_secs(10);
+pub(super) const STATUS: Duration = Duration::from_secs(60);
 
 /// What a command wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Client {
             }
         };
         tokio::join!(streams, collect);
-        let ended = timeout(STATUS + STATUS, self.wait(&operation.id, STATUS)).await;
+        let ended = timeout(2 * STATUS, self.wait(&operation.id, STATUS)).await;
         drop(control);
         Ok(status(&ended.unwrap_or(Err(IncusError::Timeout(path)))?))
     }

@@ -92,7 +92,7 @@ async fn find(fleet: &Fleet, adoption: &Adoption) -> Result<(Site, Instance), Pr
             }
         }
         let site = Site::open(fleet, &backend.name, &adoption.name)?;
-        match site.client.instance(&site.instance).await {
+        match site.client.configured(&site.instance).await {
             Err(error) if error.is_not_found() => {}
             seen => found.push((seen.map_err(site.failed("find"))?, site)),
         }

@@ -120,11 +120,16 @@ pub(super) async fn wait_for_network(
 ) -> Result<Vec<IpAddr>, ProvisionError> {
     let until = clock::now() + NETWORK_LIMIT;
     loop {
-        let seen = site.client.instance(&site.instance).await;
-        let seen = seen.map_err(site.failed("look at the network of"))?;
-        let addresses = view::addresses(seen.state.as_ref());
-        if !addresses.is_empty() {
-            return Ok(addresses);
+        match site.client.instance(&site.instance).await {
+            Ok(seen) => {
+                let addresses = view::addresses(seen.state.as_ref());
+                if !addresses.is_empty() {
+                    return Ok(addresses);
+                }
+            }
+            // It may be busy with a disk.
+            Err(IncusError::Timeout(_)) if clock::now() < until => {}
+            Err(error) => return Err(site.failed("look at the network of")(error)),
         }
         if clock::now() >= until {
             let seconds = NETWORK_LIMIT.as_secs();

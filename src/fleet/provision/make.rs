@@ -26,6 +26,8 @@ const START: Duration = Duration::from_secs(60);
 /// For the removal of what failed: Incus may still be busy with making it.
 const UNDO: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(30);
+/// How long a connection that is refused is tried again when something is removed.
+const RESTART: Duration = Duration::from_secs(10);
 /// Pause between two attempts to remove what Incus is busy with.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -166,7 +168,7 @@ impl Attempt {
 
     /// Something has the name already.
     async fn conflict(&self, site: &Site, error: IncusError) -> ProvisionError {
-        match site.client.instance(&site.instance).await {
+        match site.look().await {
             Ok(instance) => taken(&instance, site).into(),
             Err(_) => site.failed("make")(error),
         }
@@ -195,29 +197,36 @@ impl Attempt {
 
     /// Removes the instance, if it is the one that this try made.
     async fn remove(&self, site: &Site) -> Result<(), IncusError> {
-        let until = clock::now() + UNDO;
+        let begun = clock::now();
         loop {
-            let seen = match site.client.instance(&site.instance).await {
-                Err(error) if error.is_not_found() => return Ok(()),
-                seen => seen?,
+            let Err(error) = self.remove_now(site).await else { return Ok(()) };
+            let patience = match &error {
+                // It stops, is still being made, or Incus is busy with its disk.
+                IncusError::Api { .. } | IncusError::Timeout(_) => UNDO,
+                // Incus may be starting over, which takes a second or two.
+                IncusError::Connect(_)
+                | IncusError::Broken(_)
+                | IncusError::TooLarge { .. }
+                | IncusError::Decode { .. } => RESTART,
             };
-            let marked = !self.mark.is_empty() && label(&seen, CREATING) == self.mark;
-            if !marked && label(&seen, "created-at") != self.created_at {
-                return Ok(());
+            if begun.elapsed() >= patience {
+                return Err(error);
             }
-            let stop = Action::Stop { force: true };
-            let removed = match site.client.change_state(&site.instance, stop, STOP).await {
-                Ok(()) => site.client.delete_instance(&site.instance, UNDO).await,
-                Err(error) => Err(error),
-            };
-            match removed {
-                // It stops, or is still being made.
-                Err(IncusError::Api { code, .. }) if code != 503 && clock::now() < until => {
-                    sleep(PAUSE).await;
-                }
-                done => return done,
-            }
+            sleep(PAUSE).await;
         }
+    }
+
+    async fn remove_now(&self, site: &Site) -> Result<(), IncusError> {
+        let seen = match site.client.configured(&site.instance).await {
+            Err(error) if error.is_not_found() => return Ok(()),
+            seen => seen?,
+        };
+        let marked = !self.mark.is_empty() && label(&seen, CREATING) == self.mark;
+        if !marked && label(&seen, "created-at") != self.created_at {
+            return Ok(());
+        }
+        site.client.change_state(&site.instance, Action::Stop { force: true }, STOP).await?;
+        site.client.delete_instance(&site.instance, UNDO).await
     }
 }
 
@@ -229,7 +238,7 @@ async fn clear_leftovers(fleet: &Fleet, order: &Order, job: &Job) -> Result<(), 
     let left = inventory.backends.iter().filter(|b| b.unfinished.contains(&instance));
     for backend in left {
         let site = Site::open(fleet, &backend.name, &order.name)?;
-        let seen = match site.client.instance(&site.instance).await {
+        let seen = match site.look().await {
             Err(error) if error.is_not_found() => continue,
             seen => seen.map_err(site.failed("look for"))?,
         };

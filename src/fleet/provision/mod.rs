@@ -35,6 +35,9 @@ use crate::{
 /// The label of an instance that is being made, without prefix.
 const CREATING: &str = "creating";
 
+/// How often a question is asked that is not answered in time (5 s each).
+const LOOKS: usize = 4;
+
 /// A container that is ready.
 #[derive(Debug, Clone)]
 pub struct Made {
@@ -170,6 +173,18 @@ impl Site {
         Ok(Self { fleet, backend, client, name, instance })
     }
 
+    /// The instance as it is configured. Incus may be busy with a disk, so it is asked again.
+    async fn look(&self) -> Result<Instance, IncusError> {
+        let mut seen = self.client.configured(&self.instance).await;
+        for _ in 1..LOOKS {
+            if !matches!(seen, Err(IncusError::Timeout(_))) {
+                break;
+            }
+            seen = self.client.configured(&self.instance).await;
+        }
+        seen
+    }
+
     /// An error of Incus with what was being done.
     fn failed(&self, what: &str) -> impl FnOnce(IncusError) -> ProvisionError {
         let (what, backend) = (format!("{what} {}", self.name), self.backend.clone());
@@ -221,15 +236,26 @@ async fn set_labels(
     labels: &Patch,
     expected: impl Fn(&Instance) -> bool,
 ) -> Result<(), ProvisionError> {
-    let set = site.client.change(&site.instance, |instance| {
-        if expected(instance) { Ok(Some(labels.clone())) } else { Err(NotSet::Changed) }
-    });
-    set.await.map_err(|error| match error {
-        NotSet::Changed => {
-            ProvisionError::Unfit(format!("somebody else changed {} meanwhile", site.name))
+    for left in (0..LOOKS).rev() {
+        let set = site.client.change(&site.instance, |instance| {
+            if labels.config.iter().all(|(key, value)| is_set(instance, key, value)) {
+                // By the try before this one, which was not answered.
+                return Ok(None);
+            }
+            if expected(instance) { Ok(Some(labels.clone())) } else { Err(NotSet::Changed) }
+        });
+        match set.await {
+            Ok(()) => return Ok(()),
+            Err(NotSet::Incus(IncusError::Timeout(_))) if left > 0 => {}
+            Err(NotSet::Incus(error)) => return Err(site.failed("set the labels of")(error)),
+            Err(NotSet::Changed) => break,
         }
-        NotSet::Incus(error) => site.failed("set the labels of")(error),
-    })
+    }
+    Err(ProvisionError::Unfit(format!("somebody else changed {} meanwhile", site.name)))
+}
+
+fn is_set(instance: &Instance, key: &str, value: &str) -> bool {
+    instance.config.get(key).map_or("", String::as_str) == value
 }
 
 /// Why labels were not set.

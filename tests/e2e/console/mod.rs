@@ -2,6 +2,7 @@
 
 mod backend;
 mod collaborator;
+mod adopt;
 mod create;
 mod dialogue;
 mod ending;

@@ -12,6 +12,7 @@ fn power(command: &str) {
 
 #[test]
 fn a_backend_that_is_away_is_told_and_used_again_when_it_is_back() {
+    let _alone = crate::harness::b3();
     newcomer("pia");
     let dir = &world().dir;
     power("revive");

@@ -12,7 +12,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
@@ -149,6 +149,12 @@ pub fn make_key(dir: &Path, person: &str) {
         .status()
         .expect("ssh-keygen");
     assert!(status.success());
+}
+
+/// The backend that tests kill, for one of them at a time.
+pub fn b3() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A configuration for a sentinel of the lab, listening on `port`, with more sections behind it.
