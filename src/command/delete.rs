@@ -23,6 +23,9 @@ use crate::{
 const STOP: Duration = Duration::from_secs(30);
 const REMOVE: Duration = Duration::from_secs(300);
 
+/// What keeps an instance from being deleted; Incus takes four words for a yes.
+const PROTECTION: &str = "security.protection.delete";
+
 /// Arguments of `delete`.
 #[derive(Debug, Clone, Args)]
 pub struct DeleteArgs {
@@ -55,6 +58,7 @@ pub(super) async fn run(
         let (container, fleet) = (Arc::clone(&container), context.fleet.clone());
         let end_sessions = Arc::clone(&context.end_sessions);
         move |job: Arc<Job>| async move {
+            check_protection(&client, &container).await?;
             let sentence = format!("{} is being deleted by an administrator", container.name);
             end_sessions(&container.name, &Whose::All, &sentence);
             let done = remove(&client, &container, &job).await;
@@ -67,6 +71,17 @@ pub(super) async fn run(
     let deleted = Deleted { name: name.to_string(), backend: backend.to_string() };
     let text = Part::Text(format!("{name} is deleted"));
     Ok(Report::of(deleted)?.names(vec![name.to_string()]).part(text))
+}
+
+/// Incus would refuse only after it was stopped.
+async fn check_protection(client: &Client, container: &Container) -> Result<(), Failure> {
+    let what = format!("delete {}", container.name);
+    let failed = |e| explain::incus(&what, &container.backend, &e);
+    let seen = client.instance(&container.name.instance()).await.map_err(failed)?;
+    match seen.expanded_config.get(PROTECTION).map(String::as_str) {
+        Some("true" | "1" | "yes" | "on") => Err(explain::protected(&what)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn remove(client: &Client, container: &Container, job: &Job) -> Result<(), Failure> {

@@ -34,8 +34,16 @@ pub(super) fn guest(what: &str, backend: &BackendName, error: &GuestError) -> Fa
     Failure::new(kind, format!("{what}: {error}"))
 }
 
+/// What is said of an instance that may not be deleted.
+pub(super) fn protected(what: &str) -> Failure {
+    Failure::new(Kind::Conflict, format!("{what}: {PROTECTED}")).hint(UNPROTECT)
+}
+
+const PROTECTED: &str = "it is protected against deletion (security.protection.delete)";
+const UNPROTECT: &str = "take the protection away on the backend: incus config unset INSTANCE security.protection.delete";
+
 /// What Incus says badly: a piece of its text, and what to say instead.
-const KNOWN: [(&str, Kind, &str, &str); 18] = [
+const KNOWN: [(&str, Kind, &str, &str); 27] = [
     (
         "UNIQUE constraint failed: instances.",
         Kind::Conflict,
@@ -55,12 +63,7 @@ const KNOWN: [(&str, Kind, &str, &str); 18] = [
         "check the image's name, and that the backend reaches the internet",
     ),
     ("Instance is running", Kind::Conflict, "it is running", "stop it first, or use --force"),
-    (
-        "Instance is protected",
-        Kind::Conflict,
-        "it is protected against deletion (security.protection.delete)",
-        "take the protection away on the backend: incus config unset INSTANCE security.protection.delete",
-    ),
+    ("Instance is protected", Kind::Conflict, PROTECTED, UNPROTECT),
     ("Instance is not running", Kind::Conflict, "it is not running", "start it first"),
     ("Instance is frozen", Kind::Conflict, "it is frozen", "restart it"),
     (
@@ -105,7 +108,66 @@ const KNOWN: [(&str, Kind, &str, &str); 18] = [
         "a device that it needs is not there",
         "look at its devices: incus config device show INSTANCE",
     ),
-    ("not authorized", Kind::Unavailable, "the backend does not trust the sentinel", ""),
+    (
+        "forkstart",
+        Kind::Failed,
+        "it does not boot: what is in it is no system, or is damaged",
+        "on the backend, `incus info INSTANCE --show-log` tells more",
+    ),
+    (
+        "Storage pool is unavailable",
+        Kind::Unavailable,
+        "the backend's storage pool is not there",
+        "look at the backend: `incus storage list`",
+    ),
+    (
+        "Storage pool not found",
+        Kind::NotFound,
+        "the backend has no such storage pool",
+        "`backend info` names its pools",
+    ),
+    (
+        "Network not found",
+        Kind::NotFound,
+        "the backend has no such network",
+        "look at the backend: `incus network list`",
+    ),
+    (
+        "Requested profile",
+        Kind::NotFound,
+        "the backend has no such profile",
+        "look at the backend: `incus profile list`",
+    ),
+    (
+        "No root device could be found",
+        Kind::Failed,
+        "the backend's default profile has no root disk",
+        "give it one there: incus profile device add default root disk path=/ pool=POOL",
+    ),
+    (
+        "not supported on this server",
+        Kind::Conflict,
+        "the backend cannot run that",
+        "take another backend",
+    ),
+    (
+        "Server isn't ready yet",
+        Kind::Unavailable,
+        "the cluster member that it is on does not answer",
+        "type `status` to see the backends",
+    ),
+    (
+        "ETag doesn't match",
+        Kind::Conflict,
+        "somebody else changed it at the same moment",
+        "look at it, and try again",
+    ),
+    (
+        "not authorized",
+        Kind::Unavailable,
+        "the backend does not trust the sentinel",
+        "type `status` to see the backends",
+    ),
     (
         "Reached maximum number of instances",
         Kind::Conflict,

@@ -6,6 +6,8 @@ mod adopt;
 mod create;
 mod dialogue;
 mod ending;
+mod errors;
+mod evil;
 mod export;
 mod info;
 mod key;
