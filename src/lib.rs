@@ -15,6 +15,7 @@
 //! | [`link`] | connections to backends: SSH, one for control, one per user stream; HTTPS |
 //! | [`incus`] | the Incus REST API over any stream |
 //! | [`fleet`] | what runs where: one writer, published on a watch channel |
+//! | [`health`] | what is alive: checks, and the machine that reads their results |
 //! | [`reach`] | a byte stream to a container's sshd: direct, link, exec |
 //! | [`command`] | the console grammar: arguments, rights, reports |
 //! | [`console`] | the SSH server that serves commands on a stream; the control socket |
@@ -36,6 +37,7 @@ pub mod config;
 pub mod console;
 pub mod door;
 pub mod fleet;
+pub mod health;
 pub mod incus;
 pub mod link;
 pub mod model;

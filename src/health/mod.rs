@@ -1,0 +1,3 @@
+//! What is alive: a machine for each check decides, a driver probes, and everybody watches.
+
+pub mod machine;
