@@ -5,29 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::model::check::Rules;
+
 /// Pause before a host that missed a probe is probed again, at most: the doubt is to be short.
 const RETRY: Duration = Duration::from_millis(250);
-
-/// When a check is made, and how many results make a fact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// From the end of one probe to the beginning of the next.
-    pub interval: Duration,
-    /// After this a probe without an answer has failed.
-    pub timeout: Duration,
-    /// Failures in a row that make it down; at least 2, so that one lost probe changes nothing.
-    pub fall: u32,
-    /// Successes in a row that make it up again; at least 1.
-    pub rise: u32,
-}
-
-/// A dead host is found within 4.5 s: an interval, three timeouts and two pauses.
-impl Default for Rules {
-    fn default() -> Self {
-        let second = Duration::from_secs(1);
-        Self { interval: second, timeout: second, fall: 3, rise: 2 }
-    }
-}
 
 /// What is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,12 +141,13 @@ impl Machine {
     fn after_failure(&mut self) -> State {
         self.failures = self.failures.saturating_add(1);
         match self.state {
-            State::Down | State::Recovering(_) => State::Down,
             State::Unknown if self.failures < self.rules.fall => State::Unknown,
             State::Up | State::Suspect(_) if self.failures < self.rules.fall => {
                 State::Suspect(self.failures)
             }
-            State::Unknown | State::Up | State::Suspect(_) => State::Down,
+            State::Unknown | State::Up | State::Suspect(_) | State::Down | State::Recovering(_) => {
+                State::Down
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The words of the domain. Pure data: built by `config` and `fleet`, read by everybody.
 
 pub mod authorized_keys;
+pub mod check;
 pub mod container;
 pub mod cpu;
 pub mod fingerprint;

@@ -1,0 +1,208 @@
+//! The one task that probes: it sleeps until a machine wants something, and publishes what changed.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+    future::pending,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use jiff::Timestamp;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{
+    CheckHealth, HISTORY, Health, Host, HostHealth,
+    machine::{Machine, Probe, State},
+    probe::probe,
+    together,
+};
+use crate::{clock::timestamp, model::name::BackendName};
+
+/// A probe that ended: of which host and check, which one, and how long it took if it succeeded.
+type Ended = (BackendName, usize, Probe, Option<Duration>);
+
+pub(super) struct Driver {
+    ordered: watch::Receiver<Vec<Host>>,
+    nudged: mpsc::Receiver<BackendName>,
+    publish: watch::Sender<Arc<Health>>,
+    hosts: BTreeMap<BackendName, Watched>,
+    probes: FuturesUnordered<BoxFuture<'static, Ended>>,
+}
+
+/// A host under watch.
+struct Watched {
+    host: Host,
+    machines: Vec<(Machine, VecDeque<Option<Duration>>)>,
+    state: State,
+    since: Timestamp,
+}
+
+impl Driver {
+    pub(super) fn new(
+        ordered: watch::Receiver<Vec<Host>>,
+        nudged: mpsc::Receiver<BackendName>,
+        publish: watch::Sender<Arc<Health>>,
+    ) -> Self {
+        let (hosts, probes) = (BTreeMap::new(), FuturesUnordered::new());
+        let mut driver = Self { ordered, nudged, publish, hosts, probes };
+        driver.configure();
+        driver
+    }
+
+    pub(super) async fn run(mut self) -> Infallible {
+        loop {
+            self.begin_due();
+            self.report();
+            let next = self.hosts.values().filter_map(Watched::next_deadline).min();
+            let due = async move {
+                match next {
+                    Some(at) => sleep_until(at).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                Some(ended) = self.probes.next() => self.end(ended),
+                () = due => {}
+                changed = self.ordered.changed() => match changed {
+                    Ok(()) => self.configure(),
+                    Err(_) => return pending().await,
+                },
+                Some(backend) = self.nudged.recv() => {
+                    if let Some(watched) = self.hosts.get_mut(&backend) {
+                        watched.machines.iter_mut().for_each(|(m, _)| m.hurry(now()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps what is known of hosts that stay as they are.
+    fn configure(&mut self) {
+        let hosts = self.ordered.borrow_and_update().clone();
+        let mut before = std::mem::take(&mut self.hosts);
+        for host in hosts {
+            let same = before.remove(&host.backend).filter(|watched| watched.host == host);
+            let name = host.backend.clone();
+            self.hosts.insert(name, same.unwrap_or_else(|| Watched::new(host)));
+        }
+    }
+
+    /// Begins the probes that are due, and ends those that are overdue.
+    fn begin_due(&mut self) {
+        let now = now();
+        for (name, watched) in &mut self.hosts {
+            for (i, (machine, _)) in watched.machines.iter_mut().enumerate() {
+                let (probe, _) = machine.poll(now);
+                // What is left of an overdue probe ends by its own deadline, and is not counted.
+                let Some(probe) = probe else { continue };
+                let deadline = machine.next_deadline();
+                let host = watched.host.clone();
+                self.probes.push(Box::pin(run(name.clone(), i, probe, host, deadline)));
+            }
+        }
+    }
+
+    fn end(&mut self, (backend, check, probe, took): Ended) {
+        let Some(watched) = self.hosts.get_mut(&backend) else { return };
+        if let Some((machine, history)) = watched.machines.get_mut(check) {
+            machine.on_result(probe, took.is_some(), now());
+            if history.len() == HISTORY {
+                history.pop_front();
+            }
+            history.push_back(took);
+        }
+    }
+
+    /// Publishes what is known, if that is news: that of a heartbeat is no reason to wake anybody.
+    fn report(&mut self) {
+        for (backend, watched) in &mut self.hosts {
+            let state = together(watched.machines.iter().map(|(m, _)| m.state()));
+            if state.is_usable() != watched.state.is_usable() || watched.state == State::Unknown {
+                watched.since = timestamp();
+            }
+            watched.log(backend, state);
+            watched.state = state;
+        }
+        let health = Health {
+            hosts: self
+                .hosts
+                .iter()
+                .map(|(name, watched)| (name.clone(), watched.health()))
+                .collect(),
+        };
+        self.publish.send_if_modified(|current| {
+            let is_news = states(current) != states(&health);
+            *current = Arc::new(health);
+            is_news
+        });
+    }
+}
+
+impl Watched {
+    fn new(host: Host) -> Self {
+        let machine = || (Machine::new(host.rules, now()), VecDeque::new());
+        let machines = host.checks.iter().map(|_| machine()).collect();
+        Self { machines, host, state: State::Unknown, since: timestamp() }
+    }
+
+    /// Says once that it is down, and once that it is up again.
+    fn log(&self, backend: &BackendName, state: State) {
+        let was_down = matches!(self.state, State::Down | State::Recovering(_));
+        if state == State::Down && !was_down {
+            tracing::warn!(%backend, "host is down");
+        }
+        if state == State::Up && (was_down || self.state == State::Unknown) {
+            tracing::info!(%backend, "host is up");
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.machines.iter().map(|(m, _)| m.next_deadline()).min()
+    }
+
+    fn health(&self) -> HostHealth {
+        let checks = self.host.checks.iter().zip(&self.machines);
+        HostHealth {
+            state: self.state,
+            since: self.since,
+            checks: checks
+                .map(|(check, (machine, history))| CheckHealth {
+                    check: check.clone(),
+                    state: machine.state(),
+                    history: history.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+async fn run(
+    backend: BackendName,
+    check: usize,
+    id: Probe,
+    host: Host,
+    deadline: Instant,
+) -> Ended {
+    let start = now();
+    let Some(what) = host.checks.get(check) else { return (backend, check, id, None) };
+    let answer = timeout_at(deadline, probe(what, &host.host, &host.incus_socket)).await;
+    let took = matches!(answer, Ok(Ok(()))).then(|| now().duration_since(start));
+    (backend, check, id, took)
+}
+
+fn states(health: &Health) -> Vec<(&BackendName, State, Vec<State>)> {
+    let host = |(name, host): (_, &HostHealth)| {
+        (name, host.state, host.checks.iter().map(|c| c.state).collect())
+    };
+    health.hosts.iter().map(host).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "driver of the probes")]
+fn now() -> Instant {
+    Instant::now()
+}
