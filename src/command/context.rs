@@ -12,6 +12,7 @@ use super::{
 use crate::{
     config::{Advertise, Config, Stacks},
     fleet::Fleet,
+    health::Health,
     incus::Client,
     model::{
         container::Container,
@@ -76,6 +77,8 @@ pub struct Environment {
     pub config: watch::Receiver<Arc<Config>>,
     /// The sentinel's own public keys.
     pub keys: Arc<PublicKeys>,
+    /// Which hosts are alive.
+    pub health: watch::Receiver<Arc<Health>>,
     /// What the sentinel does and uses now.
     pub usage: Meter,
     /// Reads the configuration again.
@@ -106,6 +109,7 @@ impl Environment {
             config,
             keys: Arc::default(),
             incus_for_people: Arc::new(move |backend| control.incus(backend)),
+            health: watch::channel(Arc::default()).1,
             usage: Arc::new(Usage::default),
             reload: Arc::new(|| Ok(Vec::new())),
             backend_files: Arc::new(BackendFiles::new("/nonexistent/sentinel.toml".into())),

@@ -51,6 +51,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     let Usage { sessions, connections, tasks, descriptors, resident_bytes, panics } =
         (context.usage)();
     let jobs = context.fleet.jobs().all();
+    let health = Arc::clone(&context.health.borrow());
     let status = Status {
         version: context.version,
         started: context.started,
@@ -59,7 +60,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         connections,
         containers: inventory.containers().count(),
         process: Process { tasks, descriptors, resident_bytes, panics },
-        backends: inventory.backends.iter().map(|b| BackendView::new(b)).collect(),
+        backends: inventory.backends.iter().map(|b| BackendView::new(b, &health)).collect(),
         problems: problems(&inventory, &jobs, panics),
         jobs: jobs
             .iter()

@@ -28,6 +28,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use crate::model::{
     authorized_keys::AuthorizedKey,
+    check::{Check, Rules},
     cpu::CpuLimit,
     fingerprint::Fingerprint,
     image::ImageName,
@@ -150,6 +151,17 @@ pub struct Backend {
     pub incus_socket: PathBuf,
     /// The container network is routed: dial container addresses directly.
     pub routed: bool,
+    /// `health`
+    pub health: Health,
+}
+
+/// How it is checked whether a backend's host is alive. By default it is not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// What is asked; each once.
+    pub checks: Vec<Check>,
+    /// When, and how many results make a fact.
+    pub rules: Rules,
 }
 
 /// How to reach a backend.

@@ -4,9 +4,12 @@
 //! out again when the connection ends, however it ends.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -73,6 +76,8 @@ struct Live {
 struct End {
     sentence: OnceLock<Arc<str>>,
     said: Notify,
+    /// The far side is there: nobody waits for it any more.
+    is_open: AtomicBool,
 }
 
 impl End {
@@ -188,6 +193,25 @@ impl Registry {
         ended
     }
 
+    /// Ends the sessions that are open on these containers, each with its sentence; those that wait
+    /// for a container go on waiting. How many there were.
+    pub fn end_open(
+        &self,
+        containers: &BTreeSet<ContainerName>,
+        sentence: impl Fn(&ContainerName) -> String,
+    ) -> usize {
+        let lists = self.lock();
+        let mut ended = 0;
+        for live in lists.sessions.values().filter(|l| l.end.is_open.load(Ordering::Relaxed)) {
+            let on_it = live.session.containers.iter().find(|c| containers.contains(c));
+            if let Some(container) = on_it.filter(|_| live.session.account.is_some()) {
+                live.end.say(sentence(container).into());
+                ended += 1;
+            }
+        }
+        ended
+    }
+
     /// Ends every connection with a sentence for its person.
     pub fn end_all(&self, sentence: &str) {
         let lists = self.lock();
@@ -248,6 +272,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The far side is there.
+    pub fn open(&self) {
+        self.end.is_open.store(true, Ordering::Relaxed);
+    }
+
     /// Waits until somebody ends this session; the sentence is for its person.
     pub async fn ended(&self) -> Arc<str> {
         self.end.heard().await

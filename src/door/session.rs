@@ -230,6 +230,7 @@ async fn join(
         intercept,
         observed: Observed::default(),
     };
+    entry.open();
     Some(Live { pipe: Box::new(pipe), entry, _console: upstream.console })
 }
 

@@ -53,6 +53,8 @@ pub(super) enum Request {
     },
     /// End a pause between attempts.
     Retry,
+    /// The host does not answer any more, whatever the connection looks like.
+    Lost,
 }
 
 /// Drives one backend.
@@ -120,7 +122,7 @@ impl Driver {
             select! {
                 () = &mut over => return,
                 request = self.requests.recv() => match request {
-                    Some(Request::Refresh { .. }) => {}
+                    Some(Request::Refresh { .. } | Request::Lost) => {}
                     Some(Request::Retry) => {
                         if let Some(link) = &self.link {
                             link.retry_now().await;
@@ -173,6 +175,10 @@ impl Driver {
                         self.refresh(&mut seen, &instance, reply).await?;
                     }
                     Some(Request::Retry) => {}
+                    Some(Request::Lost) => {
+                        let reason = "its host does not answer";
+                        return Err(IncusError::Connect(io::Error::other(reason)));
+                    }
                     None => return pending().await,
                 },
                 () = changes.changed() => {

@@ -293,6 +293,15 @@ impl Fleet {
         }
     }
 
+    /// Gives a backend's connection up, as its host does not answer: also one that still looks
+    /// sound.
+    pub fn lost(&self, backend: &BackendName) {
+        if let Some(requests) = self.requests(backend) {
+            // With a full queue its driver is stuck, and learns it from the connection itself.
+            let _ = requests.try_send(Request::Lost);
+        }
+    }
+
     /// The keys in `~/.ssh/authorized_keys` of an account inside a container, at most 500 ms old,
     /// within 2 s; what was read last while the backend is away. The caller has made sure that
     /// the account may be used.
@@ -357,6 +366,7 @@ pub(crate) mod tests {
             address: BackendAddress::Local,
             incus_socket: "/nonexistent/unix.socket".into(),
             routed: false,
+            health: config::Health::default(),
         }
     }
 

@@ -17,9 +17,12 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{driver::Driver, machine::State};
-use crate::model::{
-    check::{Check, Rules},
-    name::BackendName,
+use crate::{
+    config::{self, BackendAddress},
+    model::{
+        check::{Check, Rules},
+        name::BackendName,
+    },
 };
 
 /// Heartbeats that are remembered of each check.
@@ -41,6 +44,27 @@ pub struct Host {
     pub checks: Vec<Check>,
     /// When, and how many results make a fact.
     pub rules: Rules,
+}
+
+impl Host {
+    /// The host of a backend; one on this machine is asked at its loopback address.
+    #[must_use]
+    pub fn of(backend: &config::Backend) -> Self {
+        let host = match &backend.address {
+            BackendAddress::Local => "127.0.0.1",
+            BackendAddress::Ssh { address, .. } | BackendAddress::Https { address, .. } => {
+                let (host, _) = address.rsplit_once(':').unwrap_or((address, ""));
+                host.trim_matches(['[', ']'])
+            }
+        };
+        Self {
+            backend: backend.name.clone(),
+            host: host.to_owned(),
+            incus_socket: backend.incus_socket.clone(),
+            checks: backend.health.checks.clone(),
+            rules: backend.health.rules,
+        }
+    }
 }
 
 /// What is known of all hosts.

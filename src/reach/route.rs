@@ -75,6 +75,7 @@ mod tests {
             address: if local { BackendAddress::Local } else { ssh },
             incus_socket: "/x".into(),
             routed,
+            health: crate::config::Health::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use containarium::{
-    config::{Backend, BackendAddress},
+    config::{Backend, BackendAddress, Health},
     fleet::{Fleet, Identity},
     incus::{Client, trust::Token},
     link::{control::Link, https::fingerprint, local::Local},
@@ -135,6 +135,7 @@ impl Lab {
             address: BackendAddress::Local,
             incus_socket: PathBuf::from(self.text(backend, "incus_socket")),
             routed: true,
+            health: Health::default(),
         }
     }
 

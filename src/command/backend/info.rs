@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::{time::timeout, try_join};
 
-use super::{find, view::BackendView};
+use super::{
+    find,
+    view::{BackendView, CheckView},
+};
 use crate::{
     command::{
         context::Context,
@@ -71,7 +74,7 @@ pub(super) async fn run(name: &BackendName, context: &Context) -> Result<Report,
         None => None,
     };
     let mut info = Info {
-        view: BackendView::new(&backend),
+        view: BackendView::new(&backend, &context.health.borrow()),
         address: config.as_deref().map(address),
         ways: config.as_deref().map(ways).unwrap_or_default(),
         unfinished: backend.unfinished.clone(),
@@ -128,6 +131,10 @@ fn fields(info: &Info, context: &Context) -> Vec<Field> {
     vec![
         Field::one("Name", view.name.clone()),
         Field::one("Pool", view.pool.clone()),
+        Field::many(
+            "Host",
+            view.health.iter().flat_map(|h| &h.checks).map(CheckView::text).collect(),
+        ),
         maybe("Address", info.address.clone()),
         maybe("Ways", Some(info.ways.join(", ")).filter(|ways| !ways.is_empty())),
         Field::one("Presence", view.presence_text(context.now)),

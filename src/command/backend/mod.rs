@@ -91,7 +91,8 @@ pub(super) async fn run(
 
 fn list(context: &Context) -> Result<Report, Failure> {
     let inventory = context.snapshot();
-    let views: Vec<_> = inventory.backends.iter().map(|b| BackendView::new(b)).collect();
+    let health = Arc::clone(&context.health.borrow());
+    let views: Vec<_> = inventory.backends.iter().map(|b| BackendView::new(b, &health)).collect();
     let names = views.iter().map(|view| view.name.clone()).collect();
     let rows = views.iter().map(|view| view.row(context.now)).collect();
     Ok(Report::of(&views)?.names(names).part(Part::Table(Table { columns: COLUMNS, rows })))

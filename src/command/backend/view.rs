@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::{
     command::view::{age, share},
+    health::{CheckHealth, Health, HostHealth, machine::State},
     model::inventory::{Backend, Presence},
 };
 
@@ -25,6 +26,68 @@ pub(in crate::command) struct BackendView {
     pub(in crate::command) disk_total: Option<u64>,
     pub(in crate::command) containers: usize,
     pub(in crate::command) drained: bool,
+    /// What the checks of its host say: absent without checks.
+    pub(in crate::command) health: Option<HealthView>,
+}
+
+/// What the checks of a host say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(in crate::command) struct HealthView {
+    pub(in crate::command) state: &'static str,
+    pub(in crate::command) since: Timestamp,
+    pub(in crate::command) checks: Vec<CheckView>,
+}
+
+/// What one check says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(in crate::command) struct CheckView {
+    pub(in crate::command) check: String,
+    pub(in crate::command) state: &'static str,
+    /// Of the last 120 probes, how many were answered.
+    pub(in crate::command) answered: usize,
+    pub(in crate::command) probes: usize,
+    /// How long the last answer took.
+    pub(in crate::command) last_ms: Option<u64>,
+}
+
+impl HealthView {
+    fn new(health: &HostHealth) -> Option<Self> {
+        let checks: Vec<CheckView> = health.checks.iter().map(CheckView::new).collect();
+        let (state, since) = (state(health.state), health.since);
+        (!checks.is_empty()).then_some(Self { state, since, checks })
+    }
+}
+
+impl CheckView {
+    fn new(check: &CheckHealth) -> Self {
+        let last = check.history.back().copied().flatten();
+        Self {
+            check: check.check.name(),
+            state: state(check.state),
+            answered: check.history.iter().flatten().count(),
+            probes: check.history.len(),
+            last_ms: last.and_then(|d| u64::try_from(d.as_millis()).ok()),
+        }
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let last = self.last_ms.map_or_else(String::new, |ms| format!(", last in {ms} ms"));
+        format!(
+            "{} {} ({} of {} answered{last})",
+            self.check, self.state, self.answered, self.probes
+        )
+    }
+}
+
+fn state(state: State) -> &'static str {
+    match state {
+        State::Unknown => "unknown",
+        State::Up => "up",
+        State::Suspect(_) => "suspect",
+        State::Down => "down",
+        State::Recovering(_) => "recovering",
+    }
 }
 
 /// Headings of a table of backends.
@@ -32,7 +95,7 @@ pub(in crate::command) const COLUMNS: &[&str] =
     &["BACKEND", "POOL", "PRESENCE", "INCUS", "CONTAINERS", "CPUS", "MEMORY", "DISK", "REFRESHED"];
 
 impl BackendView {
-    pub(in crate::command) fn new(backend: &Backend) -> Self {
+    pub(in crate::command) fn new(backend: &Backend, health: &Health) -> Self {
         let (presence, since, reason) = match &backend.presence {
             Presence::Unknown => ("unknown", None, None),
             Presence::Up { since } => ("up", Some(*since), None),
@@ -53,6 +116,7 @@ impl BackendView {
             disk_total: backend.disk.map(|(_, total)| total),
             containers: backend.containers.len(),
             drained: backend.drained,
+            health: health.hosts.get(&backend.name).and_then(HealthView::new),
         }
     }
 

@@ -15,6 +15,7 @@ use super::{
         value::{boolean, name, text},
     },
     Scope, Unique,
+    health::health,
 };
 use crate::model::{
     fingerprint::{Fingerprint, FingerprintError},
@@ -38,7 +39,6 @@ fn backend(
     names: &mut Unique<'_>,
     hosts: &mut Unique<'_>,
 ) -> Result<Backend, Told> {
-    section.refuse("health");
     section.refuse("recovery");
     let name = section.need("name", "name = \"spot-1\"", name::<BackendName>);
     let pool = section.or_written("pool", "default", self::name::<PoolName>);
@@ -51,6 +51,7 @@ fn backend(
     let incus_socket = section.or("incus_socket", default_socket, remote_socket);
     let routed = section.or("routed", false, boolean);
     let address = backend_address(&mut section, place, scope.base);
+    let health = health(&mut section, address.as_ref().ok());
     if let Ok(name) = &name {
         names.check(&section, "name", name.as_str());
     }
@@ -69,6 +70,7 @@ fn backend(
         address: address?,
         incus_socket: incus_socket?,
         routed: routed?,
+        health: health?,
     })
 }
 

@@ -5,6 +5,7 @@
 mod backend;
 mod create;
 mod door;
+mod health;
 mod route;
 pub(super) mod stack;
 

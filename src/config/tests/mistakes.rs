@@ -120,10 +120,35 @@ const MISTAKES: &[(&str, usize, &str, &str)] = &[
         "/var/lib/incus",
     ),
     (
-        "[[backend]]\nname = 'a'\naddress = 'local'\nhealth = { ports = [22] }",
+        "[[backend]]\nname = 'a'\naddress = 'local'\nhealth = { fall = 1 }",
         5,
-        "backend[0].health",
-        "remove `health`",
+        "backend[0].health.fall",
+        "from 2 to 100",
+    ),
+    (
+        "[[backend]]\nname = 'a'\naddress = 'local'\nhealth = { interval = '1ms' }",
+        5,
+        "backend[0].health.interval",
+        "100ms",
+    ),
+    (
+        "[[backend]]\nname = 'a'\naddress = 'local'\nhealth = { ports = [70000] }",
+        5,
+        "backend[0].health.ports[0]",
+        "65535",
+    ),
+    (
+        "[[backend]]\nname = 'a'\naddress = 'local'\nhealth = { port = [22] }",
+        5,
+        "backend[0].health.port",
+        "did you mean `ports`?",
+    ),
+    (
+        "[[backend]]\nname = 'a'\naddress = 'https://a'\nfingerprint = '\
+         0000000000000000000000000000000000000000000000000000000000000000'\nhealth = { incus = true }",
+        6,
+        "backend[0].health.incus",
+        "remove `incus`",
     ),
     (
         "[[backend]]\nname = 'a'\naddress = 'local'\nrecovery = { kind = 'gce' }",

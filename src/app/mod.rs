@@ -3,6 +3,8 @@
 //!
 //! parse -> bind -> build -> run -> drain. What can fail at start fails before anything is served.
 
+mod outage;
+
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
@@ -29,6 +31,7 @@ use crate::{
     },
     door::{Door, DoorError, Shared, key_use::KeyUses, pace::Pace, registry::Registry},
     fleet::{self, Fleet},
+    health::{Host, Monitor},
     link::Stream,
     model::text,
     process::{self, Runtimes},
@@ -114,6 +117,7 @@ struct Running {
     telemetry: Telemetry,
     config: watch::Sender<Arc<Config>>,
     fleet: Fleet,
+    monitor: Monitor,
     /// Held while the configuration is taken over: SIGHUP and `reload` may come together.
     reloading: Mutex<()>,
 }
@@ -139,6 +143,7 @@ impl Running {
             warn!(error = %e, "log level not changed");
         }
         self.fleet.reconfigure(&next.backends);
+        self.monitor.reconfigure(hosts(&next));
         self.config.send_replace(Arc::new(next));
         info!("configuration reloaded");
         Ok(restart)
@@ -158,14 +163,19 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let state_dir = &config.state_dir;
     let fleet = Fleet::start(&config.backends, identity, state_dir, &tasks, stop.clone());
     let key_use_file = state_dir.join("key-use.json");
+    let monitor = Monitor::start(hosts(&config), &tasks, stop.clone());
     let (publish, config) = watch::channel(Arc::new(config));
-    let path = path.to_owned();
-    let running =
-        Arc::new(Running { path, telemetry, config: publish, fleet, reloading: Mutex::default() });
+    let (path, reloading) = (path.to_owned(), Mutex::default());
+    let running = Running { path, telemetry, config: publish, fleet, monitor, reloading };
+    let running = Arc::new(running);
     let key_uses = KeyUses::load(&key_use_file);
     tasks.spawn(key_uses.clone().keep(key_use_file, stop.clone()));
     let shared = Arc::new(build(keys, &running, config, key_uses)?);
     tasks.spawn(control.serve(Arc::clone(&shared.console), stop.clone()));
+    let health = running.monitor.health();
+    let outages = outage::follow(health, running.fleet.clone(), shared.registry.clone());
+    let ended = stop.clone();
+    tasks.spawn(async move { ended.run_until_cancelled(outages).await });
     for address in door.addresses() {
         info!(%address, "listening");
     }
@@ -187,6 +197,11 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     outcome
 }
 
+/// The hosts whose health is followed.
+fn hosts(config: &Config) -> Vec<Host> {
+    config.backends.iter().map(|backend| Host::of(backend)).collect()
+}
+
 fn build(
     keys: Keys,
     running: &Arc<Running>,
@@ -206,6 +221,7 @@ fn build(
     let (ending, used) = (registry.clone(), key_uses.clone());
     let (jumps, shells) = (reach.clone(), reach.clone());
     let environment = Environment {
+        health: running.monitor.health(),
         backend_files: Arc::new(BackendFiles::new(running.path.clone())),
         end_sessions: Arc::new(move |name, whose, said| ending.end(name, whose, said)),
         last_use: Arc::new(move |name, key| used.last(name, key)),
