@@ -1,8 +1,8 @@
 //! The console's commands, as administrators type them: one file a noun.
 
+mod adopt;
 mod backend;
 mod collaborator;
-mod adopt;
 mod create;
 mod dialogue;
 mod ending;
