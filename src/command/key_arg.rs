@@ -4,7 +4,10 @@ use super::{
     failure::{Failure, Kind},
     terminal::Terminal,
 };
-use crate::model::authorized_keys::{self, AuthorizedKey};
+use crate::model::{
+    authorized_keys::{self, AuthorizedKey},
+    key::ALGORITHMS,
+};
 
 /// What standard input may hold, in bytes: one line.
 const MAX_INPUT: usize = authorized_keys::MAX_LINE;
@@ -44,6 +47,33 @@ pub(super) async fn read(
         }
     }
     Ok(keys)
+}
+
+/// Puts keys together again that `ssh` took apart: it sends `--ssh-key "$(cat bob.pub)"` as the words
+/// of the file, as the shell on the way has removed the quotes. A comment is known by its `@`.
+pub(super) fn rejoin(words: &[String]) -> Vec<String> {
+    let mut joined: Vec<String> = Vec::with_capacity(words.len());
+    let mut words = words.iter().peekable();
+    while let Some(word) = words.next() {
+        let mut whole = word.clone();
+        if ALGORITHMS.contains(&word.as_str()) || is_key_option(word) {
+            // Every blob begins with the length of its type.
+            if let Some(blob) = words.next_if(|next| next.starts_with("AAAA")) {
+                whole = format!("{whole} {blob}");
+                if let Some(comment) = words.next_if(|next| next.contains('@')) {
+                    whole = format!("{whole} {comment}");
+                }
+            }
+        }
+        joined.push(whole);
+    }
+    joined
+}
+
+/// `--ssh-key=TYPE`
+fn is_key_option(word: &str) -> bool {
+    word.split_once('=')
+        .is_some_and(|(option, kind)| option == "--ssh-key" && ALGORITHMS.contains(&kind))
 }
 
 /// Whether any argument stands for standard input.
@@ -98,6 +128,24 @@ mod tests {
         feed.input.send(format!("{line}\n").into()).await.unwrap();
         drop(feed.input);
         assert_eq!(read(&["-".to_owned()], &mut terminal).await.unwrap(), keys);
+    }
+
+    #[test]
+    fn a_key_that_ssh_took_apart_is_put_together() {
+        let joined =
+            |line: &str| rejoin(&line.split(' ').map(str::to_owned).collect::<Vec<_>>()).join("|");
+        assert_eq!(
+            joined("create --ssh-key ssh-ed25519 AAAAx bob@laptop bob --cpu 1"),
+            "create|--ssh-key|ssh-ed25519 AAAAx bob@laptop|bob|--cpu|1"
+        );
+        assert_eq!(joined("key add bob ssh-ed25519 AAAAx"), "key|add|bob|ssh-ed25519 AAAAx");
+        assert_eq!(
+            joined("create --ssh-key=ssh-rsa AAAAx bob"),
+            "create|--ssh-key=ssh-rsa AAAAx|bob"
+        );
+        for same in ["list -q", "info ssh-ed25519", "create ssh-rsa bob", ""] {
+            assert_eq!(joined(same), same.replace(' ', "|"));
+        }
     }
 
     #[tokio::test]

@@ -139,7 +139,7 @@ pub async fn execute_line(line: &[u8], context: &Context, terminal: &mut Termina
             .hint("quote as for a shell; type `help` to see the commands");
         return render::failure(&failure, Format::Plain);
     };
-    execute(&words, context, terminal).await
+    execute(&key_arg::rejoin(&words), context, terminal).await
 }
 
 /// Runs a command given as words.

@@ -17,6 +17,7 @@ mod logs;
 mod resize;
 mod shell;
 mod stack;
+mod team;
 
 use std::fs;
 
