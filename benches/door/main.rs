@@ -17,6 +17,7 @@
     reason = "a benchmark: it reads the clock, and what fails ends it"
 )]
 
+mod create;
 mod delay;
 mod echo;
 mod flow;
@@ -48,6 +49,8 @@ pub struct Effort {
     pub stall: Duration,
     /// Logins at a fixed rate.
     pub burst: usize,
+    /// Containers created.
+    pub creations: usize,
     /// How many idle sessions are held, in rising order.
     pub idle: &'static [usize],
 }
@@ -59,6 +62,7 @@ const FULL: Effort = Effort {
     keys: 500,
     stall: Duration::from_secs(60),
     burst: 1000,
+    creations: 10,
     idle: &[100, 1000],
 };
 const QUICK: Effort = Effort {
@@ -68,6 +72,7 @@ const QUICK: Effort = Effort {
     keys: 20,
     stall: Duration::from_secs(2),
     burst: 20,
+    creations: 2,
     idle: &[20],
 };
 
@@ -91,8 +96,18 @@ fn main() {
     let logins = login::measure(&scene, &effort);
     let agent = login::with_agent(&scene, &effort);
     let rates = rate::measure(&scene, &effort);
-    let results =
-        Results { flows, echoes, logins, agent, rates, idle, machine: machine::describe(), effort };
+    let creations = create::measure(&scene, &effort);
+    let results = Results {
+        flows,
+        echoes,
+        logins,
+        agent,
+        rates,
+        creations,
+        idle,
+        machine: machine::describe(),
+        effort,
+    };
     let text = report::render(&results);
     println!("{text}");
     if quick {

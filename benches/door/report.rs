@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use crate::{
     Effort,
+    create::Creation,
     echo::Echoes,
     flow::{CIPHERS, Direction, Flow, Key},
     idle::Idle,
@@ -19,6 +20,7 @@ pub struct Results {
     pub logins: Logins,
     pub agent: Vec<f64>,
     pub rates: Vec<Rate>,
+    pub creations: Vec<Creation>,
     pub idle: Vec<Idle>,
     pub machine: String,
     pub effort: Effort,
@@ -62,7 +64,8 @@ held by one client; memory is `VmRSS` of a sentinel that was started for this. T
 their defaults, but for `max_startups` and `max_startups_per_source`.
 
 Far away means behind a proxy on the client's host that holds every byte back for 25 ms in each \
-direction, and a new connection for the 50 ms of its handshake. Logins at a rate are made by one \
+direction, and a new connection for the 50 ms of its handshake. A creation is of a small image with busybox and sshd that the backend has; Incus's share is what a pipe at \
+its socket sees. Logins at a rate are made by one \
 client program, each a new connection up to an open session channel, begun by the clock and not when \
 the last one is done.
 ";
@@ -85,6 +88,7 @@ pub fn render(results: &Results) -> String {
     out += &results.keystrokes();
     out += &results.login_times();
     out += &results.login_rates();
+    out += &results.created();
     out += &results.memory();
     out + METHOD
 }
@@ -174,6 +178,10 @@ impl Results {
             let what = "logins for a second of the sentinel's CPU: at least 200";
             aim(&mut out, what, 1e3 / rate.cpu, AtLeast(200.0));
         }
+        let total = median(self.creations.iter().map(|c| c.total));
+        aim(&mut out, "`create` of a small image, ms: under 3000", total, AtMost(3000.0));
+        let own = median(self.creations.iter().map(|c| c.own));
+        aim(&mut out, "the sentinel's own share of it, ms: under 300", own, AtMost(300.0));
         let idle = &self.idle[0];
         aim(&mut out, "KiB per idle session: at most 8", idle.per_session(), AtMost(8.0));
         aim(&mut out, "MiB of an idle process: under 16", idle.empty / 1024.0, AtMost(16.0));
@@ -236,6 +244,15 @@ impl Results {
                 if rate.way == Way::Direct { "–".into() } else { format!("{:.1}", rate.cpu) };
             row(&mut out, rate.way.title(), [at(50), at(99), rate.failed.to_string(), cpu]);
         }
+        out + "\n"
+    }
+
+    fn created(&self) -> String {
+        let mut out = table("Creating a container, ms: median (range)", &["", "time"]);
+        let total = spread(self.creations.iter().map(|c| c.total), 0);
+        row(&mut out, "`ssh SENTINEL create` until one can log in", [total]);
+        let own = spread(self.creations.iter().map(|c| c.own), 0);
+        row(&mut out, "of that without Incus, what runs inside, and the boot", [own]);
         out + "\n"
     }
 
