@@ -224,7 +224,9 @@ impl Handler for Visitor {
         _value: &str,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        session.channel_failure(channel)
+        // They are for the container that will be chosen.
+        let chooses = matches!(&*self.visit, Visit::Choice { .. });
+        reply(chooses, channel, session)
     }
 
     async fn x11_request(

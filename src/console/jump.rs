@@ -85,7 +85,7 @@ fn usable(visit: &Visit, inventory: &Inventory) -> Result<Vec<Arc<Container>>, J
                 .flat_map(|k| forwardable(k, inventory, |o| o.from.is_none()))
                 .collect())
         }
-        Visit::Choice { principal, containers } => {
+        Visit::Choice { principal, containers, .. } => {
             let key = principal.key.as_ref();
             // Where from and until when the key counts, access has asked before it granted these.
             let granted = key.into_iter().flat_map(|k| forwardable(k, inventory, |_| true));
@@ -117,11 +117,20 @@ fn is_shown(container: &Arc<Container>, inventory: &Inventory) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::{Enter, Turned};
     use crate::{command::testing::*, model::inventory::Presence};
+
+    fn nowhere() -> Enter {
+        let sentence = "nowhere".to_owned();
+        Enter::new(move |_| {
+            let turned = Turned { sentence: sentence.clone(), status: 69 };
+            Box::pin(async { Err(turned) })
+        })
+    }
 
     fn choice(name: &str, containers: &[&str]) -> Visit {
         let containers = containers.iter().map(|c| c.parse().unwrap()).collect();
-        Visit::Choice { principal: member(name), containers }
+        Visit::Choice { principal: member(name), containers, enter: nowhere() }
     }
 
     #[test]

@@ -6,11 +6,14 @@
 //! listens on a network, never runs a program and opens nothing but ports of containers, through
 //! [`OpenPort`].
 
+mod choice;
 pub mod control;
 mod forward;
 mod handler;
+pub mod inside;
 pub mod jump;
 mod leash;
+mod picker;
 #[cfg(test)]
 mod rules;
 mod session;
@@ -30,6 +33,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use self::choice::{Enter, Turned};
 use self::{handler::Visitor, leash::Leash};
 use crate::{
     command::context::Environment,
@@ -56,12 +60,15 @@ pub enum Visit {
     /// Commands, and jumps to the containers that the person may use. The address is the one at
     /// which she reached the sentinel, if she came over a network.
     Console(Principal, Option<SocketAddr>),
-    /// The key opens several containers and the login named none: sessions list them, jumps work.
+    /// The key opens several containers and the login named none: on a terminal she chooses, else sessions list
+    /// them; jumps work.
     Choice {
         /// Who.
         principal: Principal,
         /// The containers that access granted, by name.
         containers: Vec<ContainerName>,
+        /// The way into one of them.
+        enter: Enter,
     },
     /// The container cannot be reached: every session ends with a sentence and a status.
     Apology {

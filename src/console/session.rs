@@ -17,26 +17,30 @@ use russh::{
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Services, Visit};
+use super::{Services, Visit, choice, inside::Wish};
 use crate::{
     command::{
         self,
         context::Context,
-        failure::{Failure, Kind},
-        render::{Format, Outcome, failure},
+        failure::Kind,
+        render::{Format, Outcome},
         terminal::{Feed, Piece, Pty, Size, Terminal},
     },
-    model::{name::ContainerName, principal::Principal, text::printable},
+    model::{principal::Principal, text::printable},
 };
 
 /// RFC 4254, section 5.2: `SSH_EXTENDED_DATA_STDERR`.
 const STDERR: u32 = 1;
 
 /// Longest apology shown, in characters.
-const MAX_SENTENCE: usize = 1024;
+pub(super) const MAX_SENTENCE: usize = 1024;
 
 /// Longest value of `TERM`, in bytes.
 const MAX_TERM: usize = 64;
+
+/// Variables of the environment that a session may set, and the longest, in bytes with its name.
+const MAX_VARIABLES: usize = 64;
+const MAX_VARIABLE: usize = 4096;
 
 /// What `handler` and the task of one session share.
 #[derive(Debug, Default)]
@@ -62,19 +66,32 @@ enum Request {
     Subsystem,
 }
 
-/// The terminal that was asked for.
+/// A session's first request, and what came before it.
 struct Asked {
+    request: Request,
+    pty: Option<AskedPty>,
+    variables: Vec<(String, String)>,
+}
+
+/// The terminal that was asked for.
+struct AskedPty {
     term: String,
     size: Size,
-    output: bool,
+    modes: Vec<(Mode, u32)>,
 }
 
 /// Serves one session to its end.
 pub(super) async fn run(channel: Channel<Msg>, services: Arc<Services>, visit: Arc<Visit>) {
     let (mut read, write) = channel.split();
-    let Some((request, pty)) = first_request(&mut read, &visit).await else { return };
+    let Some(Asked { request, pty, variables }) = first_request(&mut read, &visit).await else {
+        return;
+    };
+    let mut modes = Vec::new();
     let (resize, pty) = match pty {
-        Some(Asked { term, size, output }) => {
+        Some(AskedPty { term, size, modes: asked }) => {
+            // So the local executable says that its standard output leads elsewhere.
+            let output = !asked.contains(&(Mode::OPOST, 0));
+            modes = asked;
             let (resize, size) = watch::channel(size);
             (Some(resize), Some(Pty { term, size, output }))
         }
@@ -85,7 +102,8 @@ pub(super) async fn run(channel: Channel<Msg>, services: Arc<Services>, visit: A
     let (output, intake) = Intake::new(feed, resize);
     let working = intake.working.clone();
     let work = async {
-        let outcome = answer(&request, &mut terminal, &services, &visit).await;
+        let asked = (&request, modes.as_slice(), variables.as_slice());
+        let outcome = answer(asked, &mut terminal, &services, &visit).await;
         drop((terminal, working.drop_guard()));
         outcome
     };
@@ -114,11 +132,8 @@ pub(super) fn has_subsystems(visit: &Visit) -> bool {
 }
 
 /// The request that a session runs and its PTY, if any; `None`: the channel was closed.
-async fn first_request(
-    read: &mut ChannelReadHalf,
-    visit: &Visit,
-) -> Option<(Request, Option<Asked>)> {
-    let mut pty = None;
+async fn first_request(read: &mut ChannelReadHalf, visit: &Visit) -> Option<Asked> {
+    let (mut pty, mut variables) = (None, Vec::new());
     loop {
         let request = match read.wait().await {
             None | Some(ChannelMsg::Close) => return None,
@@ -130,20 +145,25 @@ async fn first_request(
             Some(ChannelMsg::RequestPty {
                 term, col_width, row_height, terminal_modes, ..
             }) => {
-                let term = printable(&term, MAX_TERM);
-                // So the local executable says that its standard output leads elsewhere.
-                let output = !terminal_modes.contains(&(Mode::OPOST, 0));
-                pty = Some(Asked { term, size: size(col_width, row_height), output });
+                let (term, size) = (printable(&term, MAX_TERM), size(col_width, row_height));
+                pty = Some(AskedPty { term, size, modes: terminal_modes });
+                continue;
+            }
+            Some(ChannelMsg::SetEnv { variable_name, variable_value, .. }) => {
+                let length = variable_name.len() + variable_value.len();
+                if variables.len() < MAX_VARIABLES && length <= MAX_VARIABLE {
+                    variables.push((variable_name, variable_value));
+                }
                 continue;
             }
             Some(_) => continue,
         };
-        return Some((request, pty));
+        return Some(Asked { request, pty, variables });
     }
 }
 
 async fn answer(
-    request: &Request,
+    (request, modes, variables): (&Request, &[(Mode, u32)], &[(String, String)]),
     terminal: &mut Terminal,
     services: &Services,
     visit: &Visit,
@@ -157,13 +177,15 @@ async fn answer(
             let help = command::short_help();
             Outcome { stdout: String::new(), stderr: help.stdout, status: Kind::Usage.status() }
         }
-        (Visit::Choice { containers, .. }, _) => {
-            let names: Vec<&str> = containers.iter().map(ContainerName::as_str).collect();
-            let first = names.first().copied().unwrap_or("NAME");
-            let message = format!("several containers know this key: {}", names.join(", "));
-            let hint = format!("log in as the one you mean: ssh -l {first} HOST");
-            failure(&Failure::new(Kind::Usage, message).hint(hint), Format::Plain)
+        (Visit::Choice { containers, enter, .. }, Request::Exec(line)) => {
+            let wish = Wish { line: Some(line), modes, variables };
+            choice::serve(containers, enter, &wish, terminal).await
         }
+        (Visit::Choice { containers, enter, .. }, Request::Shell) => {
+            let wish = Wish { line: None, modes, variables };
+            choice::serve(containers, enter, &wish, terminal).await
+        }
+        (Visit::Choice { containers, .. }, Request::Subsystem) => choice::list(containers),
         (Visit::Apology { sentence, status }, _) => Outcome {
             stdout: String::new(),
             stderr: format!("error: {}\n", printable(sentence, MAX_SENTENCE)),

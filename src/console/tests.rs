@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Console, OpenPort, Services, Stream, Visit,
+    Console, Enter, OpenPort, Services, Stream, Turned, Visit,
     control::{Control, ControlError, Stdio, run_remote},
 };
 use crate::{
@@ -237,7 +237,11 @@ async fn an_apology_without_a_session_ends_after_a_while_and_a_console_does_not(
 #[tokio::test]
 async fn a_choice_lists_the_containers_and_lets_jump() {
     let containers = vec!["alice".parse().unwrap(), "bob".parse().unwrap()];
-    let visit = Visit::Choice { principal: member("dave"), containers };
+    let enter_none = Enter::new(|name| {
+        let turned = Turned { sentence: format!("{name} is shut"), status: 75 };
+        Box::pin(async { Err(turned) })
+    });
+    let visit = Visit::Choice { principal: member("dave"), containers, enter: enter_none };
     let visitor = enter(&console(), visit).await;
     let answer = exec(&visitor, "hostname").await;
     assert_eq!((answer.stdout.as_str(), answer.status), ("", Some(2)));

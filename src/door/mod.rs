@@ -8,6 +8,7 @@
 mod accept;
 mod attend;
 mod authenticate;
+mod choice;
 pub mod intercept;
 pub mod key_use;
 pub mod observe;

@@ -82,7 +82,8 @@ async fn open(
     connect(shared, connection, authenticated, entry, (id, peer)).await
 }
 
-fn session_of(permit: &Permit, id: u64, source: SocketAddr) -> Session {
+/// What the registry tells of a session.
+pub(super) fn session_of(permit: &Permit, id: u64, source: SocketAddr) -> Session {
     let (containers, account) = match permit.target() {
         Target::Container { container, account } => {
             (vec![container.name.clone()], Some(account.clone()))
@@ -169,7 +170,7 @@ async fn connect(
     );
     let ident = passed_on(connection.transport.peer_ident().unwrap_or(IDENT));
     let reached = connection.socket.local_addr();
-    let visitor = Visitor { permit: &permit, id, ident: &ident, reached };
+    let visitor = Visitor { permit: &permit, id, ident: &ident, source: peer, reached };
     let (lines, mut told) = mpsc::channel(LINES);
     let opened = tokio::select! {
         biased;

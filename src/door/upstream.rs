@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-use super::{Shared, intercept::OwnName};
+use super::{Shared, choice, intercept::OwnName};
 use crate::{
     access::{Permit, Target},
     clock,
@@ -18,11 +18,12 @@ use crate::{
         login::{IDENT, Login, LoginError, log_in},
         socket::Socket,
     },
-    model::{authorized_keys::KeyOptions, container::Container, name::Account, text},
+    model::{container::Container, key::PublicKey, name::Account, text},
     reach::{Ahead, ReachError, Reached, log_in_to_route},
     store::keys::load_identity,
     wire::{
         certificate::{Parameters, issue},
+        identity::Identity,
         userauth::Credential,
     },
 };
@@ -57,6 +58,8 @@ pub(super) struct Visitor<'a> {
     pub(super) id: u64,
     /// The client's identification line.
     pub(super) ident: &'a str,
+    /// Where she comes from.
+    pub(super) source: SocketAddr,
     /// At which address of ours she arrived.
     pub(super) reached: Option<SocketAddr>,
 }
@@ -78,8 +81,8 @@ pub(super) async fn open(
             return console(shared, Visit::Console(principal, visitor.reached)).await;
         }
         Target::Choice(containers) => {
-            let containers = containers.clone();
-            return console(shared, Visit::Choice { principal, containers }).await;
+            let (containers, enter) = (containers.clone(), choice::enter(shared, visitor));
+            return console(shared, Visit::Choice { principal, containers, enter }).await;
         }
         Target::Container { container, account } => {
             match hold(shared, visitor, (container, account), ahead, lines).await {
@@ -167,32 +170,53 @@ async fn to_route(
     Ok(Upstream { connection, own: None, way: "route".to_owned(), ahead: false, console: None })
 }
 
-/// A certificate of our CA for this one login. The far side's own log names the person by its id.
+/// A certificate of our CA for this one login.
 fn certified(shared: &Shared, visitor: &Visitor<'_>, account: &str) -> Credential {
-    let principal = visitor.permit.principal();
-    let fingerprint = principal.key.as_ref().map(crate::model::key::PublicKey::fingerprint);
-    let key_id = format!(
-        "containarium session={} key={} person={}",
-        visitor.id,
-        fingerprint.as_deref().unwrap_or("-"),
-        text::printable(&principal.name, 64),
-    );
-    let now = clock::unix_seconds();
-    let restrictions: &KeyOptions = visitor.permit.restrictions();
-    let parameters = Parameters {
-        serial: visitor.id,
-        key_id: &key_id,
-        principals: &[account],
-        valid_after: now.saturating_sub(VALIDITY),
-        valid_before: now + VALIDITY,
-        restrictions,
-    };
     let identity = Arc::clone(&shared.session_key);
+    let certify = Certify::new(shared);
     // Without a certificate the far side refuses, and the person is told so.
-    let certificate = issue(&shared.keys.ca, identity.public_key(), &parameters)
-        .inspect_err(|e| warn!(session = visitor.id, error = %e, "certificate not issued"))
-        .ok();
+    let certificate = certify.issue(visitor.permit, visitor.id, account, identity.public_key());
     Credential::Key { identity, certificate }
+}
+
+/// Makes certificates. The far side's own log names the person by their id.
+pub(super) struct Certify {
+    ca: Arc<Identity>,
+}
+
+impl Certify {
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self { ca: Arc::clone(&shared.keys.ca) }
+    }
+
+    /// One for this permit and session, as this account, for a key of ours.
+    pub(super) fn issue(
+        &self,
+        permit: &Permit,
+        session: u64,
+        account: &str,
+        subject: &PublicKey,
+    ) -> Option<Vec<u8>> {
+        let principal = permit.principal();
+        let fingerprint = principal.key.as_ref().map(PublicKey::fingerprint);
+        let key_id = format!(
+            "containarium session={session} key={} person={}",
+            fingerprint.as_deref().unwrap_or("-"),
+            text::printable(&principal.name, 64),
+        );
+        let now = clock::unix_seconds();
+        let parameters = Parameters {
+            serial: session,
+            key_id: &key_id,
+            principals: &[account],
+            valid_after: now.saturating_sub(VALIDITY),
+            valid_before: now + VALIDITY,
+            restrictions: permit.restrictions(),
+        };
+        issue(&self.ca, subject, &parameters)
+            .inspect_err(|e| warn!(session, error = %e, "certificate not issued"))
+            .ok()
+    }
 }
 
 /// The console behind an in-memory stream.

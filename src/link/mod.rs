@@ -17,6 +17,7 @@ pub mod tunnel;
 
 use std::io;
 
+pub use self::session::{Pinned, client_config};
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 

@@ -48,8 +48,8 @@ impl Session {
         let tcp = TcpStream::connect(&peer.address).await.map_err(|e| failed(e.to_string()))?;
         let (tcp, socket) = Closer::split(tcp).map_err(|e| failed(e.to_string()))?;
         let proved = Arc::new(OnceLock::new());
-        let pinned = Pinned { key: peer.host_key.clone(), proved: Arc::clone(&proved) };
-        let config = Arc::new(config(&peer.host_key));
+        let pinned = Pinned { keys: vec![peer.host_key.clone()], proved: Arc::clone(&proved) };
+        let config = Arc::new(client_config(std::slice::from_ref(&peer.host_key)));
         let mut handle =
             client::connect_stream(config, Socket::tcp(tcp), pinned).await.map_err(|e| {
                 proved.get().filter(|found| **found != peer.host_key.fingerprint()).map_or_else(
@@ -92,10 +92,18 @@ impl Session {
     }
 }
 
-/// Accepts the pinned host key and nothing else.
-pub(super) struct Pinned {
-    key: PublicKey,
+/// Accepts the pinned host keys and nothing else.
+pub struct Pinned {
+    keys: Vec<PublicKey>,
     proved: Arc<OnceLock<String>>,
+}
+
+impl Pinned {
+    /// Accepts a server that proves one of `keys`.
+    #[must_use]
+    pub fn new(keys: Vec<PublicKey>) -> Self {
+        Self { keys, proved: Arc::default() }
+    }
 }
 
 impl client::Handler for Pinned {
@@ -110,7 +118,7 @@ impl client::Handler for Pinned {
         };
         let blob = key.to_bytes()?;
         self.proved.get_or_init(|| key.fingerprint(HashAlg::Sha256).to_string());
-        Ok(blob == self.key.blob())
+        Ok(self.keys.iter().any(|key| blob == key.blob()))
     }
 
     // A backend has nothing to open here. Left alone, `russh` accepts most of these, and keeps
@@ -211,7 +219,9 @@ impl Drop for Closer {
     }
 }
 
-fn config(host_key: &PublicKey) -> client::Config {
+/// How we speak to an sshd that must prove one of these keys.
+#[must_use]
+pub fn client_config(host_keys: &[PublicKey]) -> client::Config {
     client::Config {
         preferred: Preferred {
             kex: Cow::Borrowed(&[
@@ -222,7 +232,7 @@ fn config(host_key: &PublicKey) -> client::Config {
                 kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
             ]),
             // A server with several keys proves the first that is asked for.
-            key: Cow::Owned(host_key_algorithms(host_key)),
+            key: Cow::Owned(host_keys.iter().flat_map(host_key_algorithms).collect()),
             cipher: Cow::Borrowed(&[
                 cipher::AES_128_GCM,
                 cipher::AES_256_GCM,

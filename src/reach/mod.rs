@@ -60,7 +60,7 @@ const HEAD_START: Duration = Duration::from_secs(2);
 const SHORT_START: Duration = Duration::from_millis(200);
 
 /// Where sshd listens in a container.
-const SSH_PORT: u16 = 22;
+pub const SSH_PORT: u16 = 22;
 
 /// Containers whose way is remembered.
 const REMEMBERED: usize = 10_000;
@@ -161,7 +161,7 @@ impl Reach {
         let mut last = None;
         for way in plan(&backend, container, None) {
             // Incus leads to sshd only.
-            if way == Way::Exec {
+            if way == Way::Exec && port != SSH_PORT {
                 continue;
             }
             match timeout(ATTEMPT, self.open(way, &backend, container, port)).await {

@@ -3,11 +3,11 @@
 use crate::harness::{Run, world};
 
 /// Runs `$RUN` on a terminal of 40 rows and 100 columns. `$STEPS` is a list of pairs: when the first
-/// has come (after the one before), the second is typed, or done if it begins with `resize ` or `kill `: that
-/// signal goes to whoever has the terminal.
+/// has come (after the one before), the second is typed, or done if it begins with `resize `, `run ` (a script
+/// on the client's host) or `kill ` (a signal for whoever has the terminal).
 /// Prints what came; ends as it ends.
 const DRIVER: &str = r#"
-import fcntl, json, os, pty, select, signal, struct, sys, termios, time
+import fcntl, json, os, pty, select, signal, struct, subprocess, sys, termios, time
 def resize(fd, rows, columns):
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 pid, fd = pty.fork()
@@ -32,6 +32,8 @@ while True:
         act = steps.pop(0)[1]
         if act.startswith("resize "):
             resize(fd, *map(int, act.split()[1:]))
+        elif act.startswith("run "):
+            subprocess.run(["bash", "-c", act[4:]], check=True)
         elif act.startswith("kill "):
             os.killpg(os.tcgetpgrp(fd), getattr(signal, "SIG" + act.split()[1]))
         else:

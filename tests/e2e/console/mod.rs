@@ -2,6 +2,7 @@
 
 mod adopt;
 mod backend;
+mod choice;
 mod collaborator;
 mod create;
 mod dialogue;

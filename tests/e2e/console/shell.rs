@@ -80,6 +80,15 @@ fn bulk_goes_both_ways_at_once() {
 }
 
 #[test]
+fn a_program_that_writes_before_it_reads_gets_all() {
+    let run = world().client(
+        "{ echo 'head -c 20M /dev/zero; exec wc -c'; head -c 20M /dev/zero; } |
+            ssh -F $CFG sentinel shell alice | tr -d '\\0' | tail -c 20",
+    );
+    assert_eq!(run.stdout, "20971520\n", "{run:?}");
+}
+
+#[test]
 fn a_terminal_that_is_lost_hangs_up() {
     let guest = Guest::new(&world().sentinel, "b2", "shell-left", "alice");
     let run = world().client(

@@ -1,0 +1,137 @@
+//! The way into a container for somebody who chose it at the console: she is judged anew, by the
+//! container's name, and goes in as if she had logged in there.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use futures_util::FutureExt;
+use ssh_key::Certificate;
+use tokio::sync::watch;
+
+use super::{
+    Shared,
+    registry::Registry,
+    session::session_of,
+    upstream::{Certify, Visitor},
+};
+use crate::{
+    access::{Credential, Intent, Permit, Policy, Proof, Target, authorize},
+    clock,
+    config::Config,
+    console::{
+        Enter, Turned,
+        inside::{Inside, Login},
+    },
+    model::{
+        container::Status, inventory::Inventory, key::PublicKey, name::ContainerName,
+        text::printable,
+    },
+    reach::{Reach, ReachError, SSH_PORT},
+    wire::identity::generate_ed25519,
+};
+
+/// sysexits: unavailable, and not permitted.
+const UNAVAILABLE: u32 = 69;
+const NOT_PERMITTED: u32 = 77;
+
+/// The way in for the person of this permit.
+pub(super) fn enter(shared: &Shared, visitor: &Visitor<'_>) -> Enter {
+    let choice = Arc::new(Choice {
+        config: shared.config.clone(),
+        inventory: shared.inventory.clone(),
+        reach: shared.reach.clone(),
+        registry: shared.registry.clone(),
+        certify: Certify::new(shared),
+        key: visitor.permit.principal().key.clone(),
+        source: visitor.source,
+    });
+    Enter::new(move |name| {
+        let choice = Arc::clone(&choice);
+        async move { choice.enter(name).await }.boxed()
+    })
+}
+
+/// What is known of her, and what judges her.
+struct Choice {
+    config: watch::Receiver<Arc<Config>>,
+    inventory: watch::Receiver<Arc<Inventory>>,
+    reach: Reach,
+    registry: Registry,
+    certify: Certify,
+    key: Option<PublicKey>,
+    source: SocketAddr,
+}
+
+impl Choice {
+    async fn enter(&self, name: ContainerName) -> Result<Inside, Turned> {
+        let gone = || Turned {
+            sentence: format!("{name} is not open to your key any more"),
+            status: NOT_PERMITTED,
+        };
+        let permit = self.judge(&name).ok_or_else(gone)?;
+        let Target::Container { container, account } = permit.target() else { return Err(gone()) };
+        let failed = |sentence: &str, status| Turned {
+            sentence: format!("{name}: {}", printable(sentence, 300)),
+            status,
+        };
+        let id = self.registry.number();
+        let entry = self.registry.enter(session_of(&permit, id, self.source));
+        let turned =
+            |e: ReachError| Turned { sentence: printable(&e.to_string(), 400), status: e.status() };
+        if container.host_keys.is_empty() {
+            return Err(turned(ReachError::NoHostKey(name.clone())));
+        }
+        if matches!(container.status, Status::Stopped | Status::Frozen) {
+            return Err(turned(ReachError::NotRunning(name.clone(), container.status)));
+        }
+        let stream = self.reach.open_port(container, SSH_PORT).await.map_err(turned)?;
+        let key = generate_ed25519("").map_err(|e| failed(&e.to_string(), UNAVAILABLE))?;
+        let subject =
+            key.public_key().to_bytes().map_err(|e| failed(&e.to_string(), UNAVAILABLE))?;
+        let subject =
+            PublicKey::from_blob(&subject).map_err(|e| failed(&e.to_string(), UNAVAILABLE))?;
+        let certificate = self.certify.issue(&permit, id, account.as_str(), &subject);
+        let certificate = certificate.and_then(|blob| Certificate::from_bytes(&blob).ok());
+        let certificate =
+            certificate.ok_or_else(|| failed("no certificate could be made", UNAVAILABLE))?;
+        let login = Login {
+            pinned: &container.host_keys,
+            account: account.as_str(),
+            key: Arc::new(key),
+            certificate,
+        };
+        tracing::info!(
+            session = id,
+            source = %self.source,
+            person = printable(&permit.principal().name, 64),
+            key = permit.principal().key.as_ref().map(PublicKey::fingerprint),
+            container = %name,
+            account = %account,
+            "chose a container"
+        );
+        let ended = async move { entry.ended().await }.boxed();
+        let inside = Inside::log_in(stream, login, ended).await;
+        inside.map_err(|e| failed(&e.to_string(), UNAVAILABLE))
+    }
+
+    /// Whether she may go there now: the configuration, the labels or the time may have changed.
+    fn judge(&self, name: &ContainerName) -> Option<Permit> {
+        let key = self.key.as_ref()?;
+        let config = Arc::clone(&self.config.borrow());
+        let inventory = Arc::clone(&self.inventory.borrow());
+        let policy = Policy {
+            admin: &config.admin,
+            routes: &config.routes,
+            user_ca_keys: &config.ssh.user_ca_keys,
+            inventory: &inventory,
+        };
+        let proof = Proof {
+            credential: Credential::Key(key),
+            source: self.source.ip().to_canonical(),
+            now_unix: clock::unix_seconds(),
+            file_keys: &[],
+        };
+        let intent = Intent::Container { name: name.clone(), account: None };
+        let judged = authorize(&policy, &proof, &intent);
+        judged.inspect_err(|denied| tracing::debug!(reason = %denied.reason, "refused")).ok()
+    }
+}
