@@ -20,7 +20,7 @@ const CHUNK: usize = 16 * 1024;
 /// connection, output included: an endpoint that reads only after its own output was taken would
 /// never go on. An SSH session inside this channel has at most its window (2 MiB with OpenSSH)
 /// under way, so with this much room it always does.
-const SPILL: usize = 3 * 1024 * 1024;
+pub(super) const SPILL: usize = 3 * 1024 * 1024;
 
 /// How long a port may take nothing while [`SPILL`] is full; the channel ends then, because its
 /// neighbours on the connection wait too.

@@ -11,6 +11,7 @@ pub mod control;
 mod forward;
 mod handler;
 pub mod inside;
+mod intake;
 pub mod jump;
 mod leash;
 mod picker;

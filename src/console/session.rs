@@ -11,20 +11,21 @@ use std::{
     },
 };
 
-use russh::{
-    Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty as Mode, Sig, server::Msg,
-};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty as Mode, server::Msg};
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 
-use super::{Services, Visit, choice, inside::Wish};
+use super::{
+    Services, Visit, choice,
+    inside::Wish,
+    intake::{Intake, Interruption},
+};
 use crate::{
     command::{
         self,
         context::Context,
         failure::Kind,
         render::{Format, Outcome},
-        terminal::{Feed, Piece, Pty, Size, Terminal},
+        terminal::{Piece, Pty, Size, Terminal},
     },
     model::{principal::Principal, text::printable},
 };
@@ -100,7 +101,7 @@ pub(super) async fn run(channel: Channel<Msg>, services: Arc<Services>, visit: A
     let on_terminal = (pty.as_ref().is_some_and(|pty| pty.output), pty.is_some());
     let (mut terminal, feed) = Terminal::pair(pty);
     let (output, intake) = Intake::new(feed, resize);
-    let working = intake.working.clone();
+    let working = intake.working().clone();
     let work = async {
         let asked = (&request, modes.as_slice(), variables.as_slice());
         let outcome = answer(asked, &mut terminal, &services, &visit).await;
@@ -237,71 +238,8 @@ async fn close(write: &ChannelWriteHalf<Msg>, status: u32) {
     let _ = write.close().await;
 }
 
-enum Interruption {
-    /// Interrupted for the second time, or while the result was on its way: nothing is waited for.
-    Insisted,
-    Gone,
-}
-
-/// What the client sends, on its way to the command.
-struct Intake {
-    feed: Feed,
-    resize: Option<watch::Sender<Size>>,
-    /// Cancelled when the command is done.
-    working: CancellationToken,
-}
-
-impl Intake {
-    /// The command's output apart, as it goes the other way.
-    fn new(mut feed: Feed, resize: Option<watch::Sender<Size>>) -> (mpsc::Receiver<Piece>, Self) {
-        let (_, none) = mpsc::channel(1);
-        let output = std::mem::replace(&mut feed.output, none);
-        (output, Self { feed, resize, working: CancellationToken::new() })
-    }
-
-    /// Reads until that ends the session.
-    async fn read(mut self, read: &mut ChannelReadHalf) -> Interruption {
-        loop {
-            match read.wait().await {
-                None | Some(ChannelMsg::Close) => return Interruption::Gone,
-                Some(ChannelMsg::Signal { signal: Sig::INT | Sig::TERM | Sig::HUP }) => {
-                    if self.interrupt() {
-                        return Interruption::Insisted;
-                    }
-                }
-                Some(ChannelMsg::Data { data }) => {
-                    if self.resize.is_some() && self.feed.interrupts(&data) {
-                        if self.interrupt() {
-                            return Interruption::Insisted;
-                        }
-                    } else {
-                        // Failing means that the command reads nothing, or no more.
-                        let _ = self.feed.input.send(data).await;
-                    }
-                }
-                Some(ChannelMsg::Eof) => {
-                    let (closed, _) = mpsc::channel(1);
-                    self.feed.input = closed;
-                }
-                Some(ChannelMsg::WindowChange { col_width, row_height, .. }) => {
-                    if let Some(resize) = &self.resize {
-                        resize.send_replace(size(col_width, row_height));
-                    }
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
-    /// Asks the command to stop; true if it was asked before, or is done.
-    fn interrupt(&self) -> bool {
-        let before = self.feed.interrupted.is_cancelled() || self.working.is_cancelled();
-        self.feed.interrupted.cancel();
-        before
-    }
-}
-
-fn size(columns: u32, rows: u32) -> Size {
+/// Cells of a terminal as they are asked for.
+pub(super) fn size(columns: u32, rows: u32) -> Size {
     let cells = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
     Size { columns: cells(columns), rows: cells(rows) }
 }
