@@ -151,7 +151,7 @@ impl Handler for Visitor {
         self.presence.send_modify(|p| p.sessions += 1);
         let (services, visit) = (Arc::clone(&self.services), Arc::clone(&self.visit));
         self.spawn(async move {
-            session::run(channel, services, visit).await;
+            Box::pin(session::run(channel, services, visit)).await;
             drop(slot);
         });
         reply.accept().await;

@@ -140,7 +140,7 @@ impl Inside {
                 }
             }
             let _ = write.eof().await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let sizes = async {
             let Some(mut pty) = pty else { return std::future::pending().await };
@@ -148,12 +148,12 @@ impl Inside {
                 let size = *pty.size.borrow_and_update();
                 let _ = write.window_change(size.columns.into(), size.rows.into(), 0, 0).await;
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let signalled = async {
             interrupted.cancelled().await;
             let _ = write.signal(Sig::INT).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let end = tokio::select! {
             end = down(read, output, lines) => end,

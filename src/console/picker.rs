@@ -165,7 +165,7 @@ mod tests {
         for byte in typed {
             match keys.feed(*byte).map_or(Step::Stay, |key| picker.press(key)) {
                 Step::Stay => {}
-                end => return end,
+                end @ (Step::Chosen(_) | Step::Leave) => return end,
             }
         }
         Step::Stay

@@ -103,8 +103,12 @@ pub(super) async fn run(channel: Channel<Msg>, services: Arc<Services>, visit: A
     let (output, intake) = Intake::new(feed, resize);
     let working = intake.working().clone();
     let work = async {
-        let asked = (&request, modes.as_slice(), variables.as_slice());
-        let outcome = answer(asked, &mut terminal, &services, &visit).await;
+        let line = match &request {
+            Request::Exec(line) => Some(line.as_slice()),
+            Request::Shell | Request::Subsystem => None,
+        };
+        let wish = Wish { line, modes: &modes, variables: &variables };
+        let outcome = answer((&request, &wish), &mut terminal, &services, &visit).await;
         drop((terminal, working.drop_guard()));
         outcome
     };
@@ -164,7 +168,7 @@ async fn first_request(read: &mut ChannelReadHalf, visit: &Visit) -> Option<Aske
 }
 
 async fn answer(
-    (request, modes, variables): (&Request, &[(Mode, u32)], &[(String, String)]),
+    (request, wish): (&Request, &Wish<'_>),
     terminal: &mut Terminal,
     services: &Services,
     visit: &Visit,
@@ -178,13 +182,8 @@ async fn answer(
             let help = command::short_help();
             Outcome { stdout: String::new(), stderr: help.stdout, status: Kind::Usage.status() }
         }
-        (Visit::Choice { containers, enter, .. }, Request::Exec(line)) => {
-            let wish = Wish { line: Some(line), modes, variables };
-            choice::serve(containers, enter, &wish, terminal).await
-        }
-        (Visit::Choice { containers, enter, .. }, Request::Shell) => {
-            let wish = Wish { line: None, modes, variables };
-            choice::serve(containers, enter, &wish, terminal).await
+        (Visit::Choice { containers, enter, .. }, Request::Exec(_) | Request::Shell) => {
+            choice::serve(containers, enter, wish, terminal).await
         }
         (Visit::Choice { containers, .. }, Request::Subsystem) => choice::list(containers),
         (Visit::Apology { sentence, status }, _) => Outcome {

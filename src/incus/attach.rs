@@ -86,7 +86,7 @@ impl Client {
             let data = exec::attach(&self.bulk, &operation, "0").await?;
             on_terminal(control, data, tty.size, end).await
         } else {
-            let dials = (&self.dial, &self.bulk, &self.bulk);
+            let dials = [&self.dial, &self.bulk, &self.bulk];
             on_pipes(exec::attach_all(dials, &operation).await?, end).await
         };
         let ended = timeout(script::STATUS * 2, self.wait(&operation.id, script::STATUS)).await;
@@ -115,7 +115,7 @@ async fn on_terminal(
     let typed = async {
         send_all(input, &mut keys).await;
         // A terminal has no end, as at an sshd: keys come, or they do not.
-        future::pending().await
+        future::pending::<()>().await;
     };
     let ordered = async {
         let (mut told, mut fixed) = (false, false);
@@ -156,12 +156,12 @@ async fn on_pipes(streams: Streams, end: End<'_>) -> Control {
         send_all(input, &mut write).await;
         // An empty text is the end. Failing means that the command took no more.
         let _ = write.send(Message::text("")).await;
-        future::pending().await
+        future::pending::<()>().await;
     };
     let stopped = async {
         interrupted.cancelled().await;
         let _ = orders.send(signal()).await;
-        future::pending().await
+        future::pending::<()>().await;
     };
     let shown = async {
         tokio::join!(
@@ -210,7 +210,7 @@ where
 /// Reading answers pings; nothing else comes.
 async fn answer_pings<S: Stream<Item = Result<Message, Error>> + Unpin>(from: &mut S) {
     while let Some(Ok(_)) = from.next().await {}
-    future::pending().await
+    future::pending::<()>().await;
 }
 
 fn resize(Size { columns, rows }: Size) -> Message {

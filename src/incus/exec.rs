@@ -40,7 +40,7 @@ pub(super) async fn run(
     let path = format!("/1.0/instances/{}/exec", escape(instance));
     let operation = client.start(Method::POST, &path, &body).await?;
     let Streams { control, stdin, stdout, stderr } =
-        attach_all((dial, bulk, dial), &operation).await?;
+        attach_all([dial, bulk, dial], &operation).await?;
     // One pipe a direction: when one ends, whoever uses it learns that and the other goes on.
     let (input, to_send) = tokio::io::duplex(BUFFER);
     let (output, received) = tokio::io::duplex(BUFFER);
@@ -64,7 +64,7 @@ pub(super) struct Streams {
 /// Attaches to a command that was just started: to control, to standard input and output, and to
 /// standard error, each by its own way.
 pub(super) async fn attach_all(
-    (dial, bulk, errors): (&Arc<dyn Dial>, &Arc<dyn Dial>, &Arc<dyn Dial>),
+    [dial, bulk, errors]: [&Arc<dyn Dial>; 3],
     operation: &Operation,
 ) -> Result<Streams, IncusError> {
     // The command starts when 0, 1 and 2 are there; a short one could be over before `control`.

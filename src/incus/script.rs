@@ -53,7 +53,7 @@ impl Client {
         let path = format!("/1.0/instances/{}/exec", escape(instance));
         let operation = self.start(Method::POST, &path, &body).await?;
         let Streams { control, stdin, stdout, stderr } =
-            exec::attach_all((&self.dial, &self.dial, &self.dial), &operation).await?;
+            exec::attach_all([&self.dial; 3], &operation).await?;
         let (pieces, mut written) = mpsc::channel(PIECES);
         let streams = async {
             let (out, err) = (pieces.clone(), pieces);

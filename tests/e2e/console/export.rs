@@ -105,8 +105,7 @@ fn a_container_that_is_made_anew_is_exported_anew() {
     assert!(before.contains("\nHost export-new-jump\n"), "{before}");
     drop(guest);
     let _guest = Guest::new(&world().sentinel, "b1", "export-new", "alice");
-    let key =
-        |text: &str| text.lines().filter(|l| l.contains("KnownHosts")).last().map(str::to_owned);
+    let key = |text: &str| text.lines().rfind(|l| l.contains("KnownHosts")).map(str::to_owned);
     world().sentinel.wait("its new host key is known", || {
         let after = console("export export-new").stdout;
         key(&after).is_some() && key(&after) != key(&before)
