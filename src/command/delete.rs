@@ -73,6 +73,13 @@ pub(super) async fn run(
     Ok(Report::of(deleted)?.names(vec![name.to_string()]).part(text))
 }
 
+/// What it answers, for the reference.
+#[cfg(test)]
+pub(super) fn example() -> serde_json::Value {
+    let deleted = Deleted { name: "bob".to_owned(), backend: "spot-1".to_owned() };
+    serde_json::to_value(deleted).expect("plain data")
+}
+
 /// Incus would refuse only after it was stopped.
 async fn check_protection(client: &Client, container: &Container) -> Result<(), Failure> {
     let what = format!("delete {}", container.name);

@@ -1,12 +1,12 @@
 //! `docs/json.md`: what `--json` prints, by an example of each command that is checked against the
 //! commands themselves. A key that goes away or changes makes the page stale.
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 use serde_json::Value;
 
 use super::{
-    info, resize, stack,
+    delete, info, resize, stack, state,
     testing::{admin, context, execute_line},
 };
 
@@ -23,11 +23,49 @@ This page is made of the commands' own output (`UPDATE=1 cargo test --lib refere
 ";
 
 /// A command line, what is to be said of its answer, and the answer.
-fn examples() -> Vec<(&'static str, &'static str, Value)> {
-    let answer = |line: &str| {
-        let outcome = execute_line(line.as_bytes(), &context(admin()));
-        serde_json::from_str(&outcome.stdout).unwrap()
-    };
+type Example = (&'static str, &'static str, Value);
+
+fn answer(line: &str) -> Value {
+    let outcome = execute_line(line.as_bytes(), &context(admin()));
+    serde_json::from_str(&outcome.stdout).unwrap()
+}
+
+fn hosts() -> Vec<Example> {
+    vec![
+        (
+            "backend list --json",
+            "A list, in the order of the configuration. `presence` is `up`, `away` or `unknown`. \
+             Memory and disk are in bytes; the disk is the storage pool that new containers get \
+             theirs from.",
+            answer("backend list --json"),
+        ),
+        (
+            "backend info spot-2 --json",
+            "As in `backend list`, and more. `ways` are those to its containers, in the order in \
+             which they are tried. `unfinished` are instances that a `create` left. `pools` (`name`, \
+             `driver`, and `used` and `total` bytes), `images`, `certificate` and `system` are what \
+             Incus says at this moment; `null` while it does not answer.",
+            answer("backend info spot-2 --json"),
+        ),
+        (
+            "status --json",
+            "`jobs` is the work on containers that is under way; `problems` are sentences.",
+            answer("status --json"),
+        ),
+    ]
+}
+
+fn errors() -> Vec<Example> {
+    vec![(
+        "info nobody --json",
+        "An error. `code` is one of `failed`, `usage`, `not_found`, `conflict`, `unavailable`, \
+             `try_later`, `not_permitted`, `bad_configuration` and `interrupted`; `hint` need not be \
+             there.",
+        answer("info nobody --json"),
+    )]
+}
+
+fn containers() -> Vec<Example> {
     let mut stacks: Value = answer("stack list --json");
     stacks.as_array_mut().unwrap().retain(|stack| stack["name"] == "rust");
     vec![
@@ -62,21 +100,20 @@ fn examples() -> Vec<(&'static str, &'static str, Value)> {
             stack::example(),
         ),
         (
-            "info nobody --json",
-            "An error. `code` is one of `failed`, `usage`, `not_found`, `conflict`, `unavailable`, \
-             `try_later`, `not_permitted`, `bad_configuration` and `interrupted`; `hint` need not be \
-             there.",
-            answer("info nobody --json"),
+            "stop bob --hold --json",
+            "`start` and `restart` answer the same; `state` is the one that it is in now.",
+            state::example(),
         ),
+        ("delete bob --json", "It is gone.", delete::example()),
     ]
 }
 
 #[test]
 fn json_reference_is_what_the_commands_print() {
     let mut page = HEAD.to_owned();
-    for (line, about, answer) in examples() {
+    for (line, about, answer) in [containers(), hosts(), errors()].concat() {
         let answer = serde_json::to_string_pretty(&answer).unwrap();
-        page += &format!("\n## {line}\n\n{about}\n\n```json\n{answer}\n```\n");
+        write!(page, "\n## {line}\n\n{about}\n\n```json\n{answer}\n```\n").unwrap();
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md");
     if std::env::var_os("UPDATE").is_some() {

@@ -199,6 +199,13 @@ fn still_held(failure: Failure) -> Failure {
     Failure { message, ..failure }
 }
 
+/// What it answers, for the reference.
+#[cfg(test)]
+pub(super) fn example() -> serde_json::Value {
+    let held = report(&"bob".parse().expect("a name"), "stopped", true);
+    held.expect("plain data").json
+}
+
 fn report(name: &ContainerName, state: &'static str, hold: bool) -> Result<Report, Failure> {
     let stays = if hold { ", and stays so until `start`" } else { "" };
     let text = format!("{name} is {state}{stays}");

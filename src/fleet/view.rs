@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use super::provision::CREATING;
 use crate::{
     config,
     incus::api::{Instance, InstanceState},
@@ -13,8 +14,6 @@ use crate::{
 
 /// Image properties that `info` shows.
 const IMAGE: [&str; 3] = ["image.description", "image.os", "image.release"];
-/// Label of an instance that is being made; it goes when the owner's label comes.
-const CREATING: &str = "creating";
 /// Longest value of a key that is no label, in bytes.
 const MAX_VALUE: usize = 1024;
 /// Most keys kept of an instance.

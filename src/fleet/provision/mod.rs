@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The label of an instance that is being made, without prefix.
-const CREATING: &str = "creating";
+pub(super) const CREATING: &str = "creating";
 
 /// How often a question is asked that is not answered in time (5 s each).
 const LOOKS: usize = 4;

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{Run, Sentinel, backend_section, config, lab, world};
+use crate::harness::{Run, Sentinel, backend_section, config, lab, quiet_delete, world};
 
 /// Runs a console command at the sentinel on `port`, with `input` on standard input.
 fn at(port: u16, words: &str, input: &str) -> Run {
@@ -168,6 +168,15 @@ fn a_host_by_https_is_added_by_its_token_and_its_people_get_in() {
         assert!(!place.contains(first.trim()), "{place}");
     }
 
+    // A host that was reinstalled, or somebody in its place.
+    let file = dir.join("conf.d/backend-far.toml");
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace(&shown, &zeros)).unwrap();
+    assert_eq!(at(2242, "reload", "").status, 0);
+    let sentence =
+        format!("shows certificate {shown}, but {zeros} is pinned: refusing to talk to it");
+    sentinel.wait("it is told", || at(2242, "status", "").stdout.contains(&sentence));
+    assert!(at(2242, "backend info far", "").stdout.contains(&sentence));
+
     // Trusted already: what it is pinned to is enough.
     assert_eq!(at(2242, "backend remove far --force", "").status, 0);
     assert_eq!(at(2242, &stranger, "").status, 0);
@@ -175,6 +184,21 @@ fn a_host_by_https_is_added_by_its_token_and_its_people_get_in() {
     drop(Distrust);
     let used = at(2242, "backend add far --token -", &first);
     assert_refused(&used, 77, "does not take the token");
+}
+
+#[test]
+fn what_a_create_left_behind_is_told_until_it_is_gone() {
+    let instance = "halfway-container";
+    quiet_delete("b1", &["halfway"]);
+    let mark = "user.containarium.creating=somebody";
+    lab().incus("b1", &["init", "-q", "--empty", instance, "-c", mark]);
+    let told = || world().sentinel.console(&["status"]).stdout;
+    let sentence = "instance halfway-container on b1 is half made";
+    world().sentinel.wait("it is told", || told().contains(sentence));
+    let info = world().sentinel.console(&["backend", "info", "b1"]).stdout;
+    assert!(info.contains("Half made:") && info.contains(instance), "{info}");
+    quiet_delete("b1", &["halfway"]);
+    world().sentinel.wait("it is gone", || !told().contains(sentence));
 }
 
 /// A folder that is mounted read-only, until the test is over.
