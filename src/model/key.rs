@@ -67,6 +67,10 @@ impl PublicKey {
         if key.algorithm().as_str() != algorithm || key.to_bytes().ok().as_deref() != Some(blob) {
             return Err(KeyError::Blob);
         }
+        // It also takes the point at infinity for one, in one byte.
+        if algorithm.contains("ecdsa") && !has_uncompressed_point(blob) {
+            return Err(KeyError::Blob);
+        }
         if key.key_data().rsa().is_some_and(|rsa| !RSA_BITS.contains(&rsa.key_size())) {
             return Err(KeyError::RsaSize);
         }
@@ -148,6 +152,21 @@ fn known_type(blob: &[u8]) -> Result<&'static str, KeyError> {
     known.copied().ok_or(KeyError::Unsupported)
 }
 
+/// Whether the third string of an ECDSA key (RFC 5656, section 3.1) is a point in the form that SSH
+/// uses: uncompressed (SEC 1, section 2.3.3).
+fn has_uncompressed_point(blob: &[u8]) -> bool {
+    fn string(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+        let (len, rest) = rest.split_first_chunk()?;
+        rest.split_at_checked(usize::try_from(u32::from_be_bytes(*len)).ok()?)
+    }
+    let point = || {
+        let (_, rest) = string(blob)?;
+        let (_, rest) = string(rest)?;
+        string(rest).map(|(point, _)| point)
+    };
+    point().is_some_and(|point| point.first() == Some(&4))
+}
+
 impl PartialEq for PublicKey {
     fn eq(&self, other: &Self) -> bool {
         self.blob == other.blob
@@ -203,6 +222,18 @@ mod tests {
         assert_eq!(PublicKey::from_blob(&blob), Err(KeyError::Unsupported));
         for blob in [&[][..], &[0, 0, 0], &[0xff; 8]] {
             assert_eq!(PublicKey::from_blob(blob), Err(KeyError::Blob));
+        }
+    }
+
+    #[test]
+    fn the_point_at_infinity_is_no_key() {
+        for name in ["sk-ecdsa-sha2-nistp256@openssh.com", "ecdsa-sha2-nistp256"] {
+            let mut blob = Vec::new();
+            for string in [name.as_bytes(), b"nistp256", &[0], b"ssh:"] {
+                blob.extend_from_slice(&u32::try_from(string.len()).unwrap().to_be_bytes());
+                blob.extend_from_slice(string);
+            }
+            assert_eq!(PublicKey::from_blob(&blob), Err(KeyError::Blob), "{name}");
         }
     }
 
