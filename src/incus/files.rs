@@ -1,11 +1,19 @@
-//! Files inside instances, running or not. Only ever reads.
+//! Files inside instances, running or not. Reads, and removes what must not stay.
+
+use std::time::Duration;
 
 use hyper::{HeaderMap, Method};
 
 use super::{
     Client, IncusError,
+    api::Envelope,
     client::{CALL_DEADLINE, escape, failed},
 };
+
+/// Longest list of names, in bytes.
+const MAX_NAMES: usize = 256 * 1024;
+/// For the first look into an instance that does not run: Incus mounts it.
+const FIRST_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A regular file inside an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +62,35 @@ impl Client {
         }
         let (uid, mode) = owner(&answer.headers);
         Ok(Some(File { contents: answer.body.to_vec(), uid, mode }))
+    }
+
+    /// The names in a directory inside an instance; none if there is no such directory.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn names_in(&self, instance: &str, path: &str) -> Result<Vec<String>, IncusError> {
+        let path = format!("/1.0/instances/{}/files?path={}", escape(instance), escape(path));
+        let answer = self.send(Method::GET, &path, None, MAX_NAMES, FIRST_DEADLINE).await?;
+        if !answer.status.is_success() {
+            let error = failed(&path, &answer);
+            return if error.is_not_found() { Ok(Vec::new()) } else { Err(error) };
+        }
+        if header(&answer.headers, "x-incus-type") != Some("directory") {
+            return Ok(Vec::new());
+        }
+        Envelope::open(&path, &answer.body)?.metadata(&path)
+    }
+
+    /// Removes a file inside an instance. That it is gone already is no error.
+    ///
+    /// # Errors
+    /// As [`IncusError`] tells; nothing is retried.
+    pub async fn remove_file(&self, instance: &str, path: &str) -> Result<(), IncusError> {
+        let path = format!("/1.0/instances/{}/files?path={}", escape(instance), escape(path));
+        match self.call(Method::DELETE, &path, None).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Owner and permission bits of a file or directory inside an instance; `None`: there is none.

@@ -31,6 +31,9 @@ const RESTART: Duration = Duration::from_secs(10);
 /// Pause between two attempts to remove what Incus is busy with.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Where sshd has its host keys.
+const SSH: &str = "/etc/ssh";
+
 /// Place, make, start, and set labels, beside what is done inside.
 const STEPS: usize = 4 + inside::STEPS;
 
@@ -152,6 +155,7 @@ impl Attempt {
                     if !std::mem::replace(&mut started, true) {
                         job.step(&format!("start {} and wait for its network", order.name));
                     }
+                    forget_host_keys(site).await?;
                     let start = site.client.change_state(&site.instance, Action::Start, START);
                     start.await.map_err(|error| (error, "start"))
                 }
@@ -228,6 +232,18 @@ impl Attempt {
         site.client.change_state(&site.instance, Action::Stop { force: true }, STOP).await?;
         site.client.delete_instance(&site.instance, UNDO).await
     }
+}
+
+/// Host keys that came with the image are those of every container made of it: whoever has one
+/// could pass for all others. Without them the first start makes new ones.
+async fn forget_host_keys(site: &Site) -> Result<(), ProvisionError> {
+    let what = "look for host keys in the image of";
+    let names = site.client.names_in(&site.instance, SSH).await.map_err(site.failed(what))?;
+    for name in names.iter().filter(|name| name.starts_with("ssh_host_")) {
+        let path = format!("{SSH}/{name}");
+        site.client.remove_file(&site.instance, &path).await.map_err(site.failed(what))?;
+    }
+    Ok(())
 }
 
 /// Removes what earlier tries of this sentinel left under this name, wherever that is; what is

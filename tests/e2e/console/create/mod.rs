@@ -3,6 +3,7 @@
 mod fault;
 mod refused;
 mod request;
+mod secret;
 
 use serde_json::Value;
 
