@@ -119,7 +119,7 @@ fn pipe(socket: &Path) -> Calls {
 
 fn pass(mut client: UnixStream, calls: &Calls) {
     let begun = Instant::now();
-    let mut first = [0; 64 * 1024];
+    let mut first = vec![0; 64 * 1024];
     let Ok(length @ 1..) = client.read(&mut first) else { return };
     let line = String::from_utf8_lossy(&first[..length]);
     let request = line.lines().next().unwrap_or_default().to_owned();

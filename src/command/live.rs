@@ -61,14 +61,12 @@ pub(super) async fn look(
         let live = ask(&client, &current).await;
         (current, live.map_err(|e| e.to_string()))
     };
-    let backend = &container.backend;
-    match timeout(DEADLINE, looking).await {
-        Ok(looked) => looked,
-        Err(_) => {
-            let reason = format!("backend {backend} does not answer within {DEADLINE:?}");
-            (container, Err(reason))
-        }
+    if let Ok(looked) = timeout(DEADLINE, looking).await {
+        return looked;
     }
+    let backend = &container.backend;
+    let reason = format!("backend {backend} does not answer within {DEADLINE:?}");
+    (container, Err(reason))
 }
 
 async fn ask(client: &Client, container: &Container) -> Result<Live, IncusError> {

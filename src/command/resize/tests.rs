@@ -109,10 +109,10 @@ fn what_can_be_had_is_one_change_and_can_be_put_back() {
 
 #[test]
 fn remarks_tell_what_is_odd_and_force_takes_memory_away() {
-    let plain = planned(&wanted("", "16GiB", "200GiB"), &facts()).unwrap();
+    let large = planned(&wanted("", "16GiB", "200GiB"), &facts()).unwrap();
     let expected =
         ["backend b1 has only 8GiB of memory", "pool fast of backend b1 has only 100GiB"];
-    assert_eq!(plain.notes, expected);
+    assert_eq!(large.notes, expected);
     let mut directory = facts();
     directory.pools[0].driver = "dir".to_owned();
     (directory.disk_counted, directory.disk_held) = (false, None);
