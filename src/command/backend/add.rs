@@ -27,7 +27,7 @@ use crate::{
     store::backends::BackendFiles,
 };
 
-/// For a host to answer, all its addresses together: two connects and two calls.
+/// For a host to answer at one address: two connects and two calls.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// For its containers to be listed, once it is in the configuration.
 const LISTED: Duration = Duration::from_secs(10);
@@ -91,10 +91,7 @@ pub(super) async fn run(
     };
     let interrupted = terminal.interrupted().clone();
     let tried = interrupted.run_until_cancelled(try_all(args, candidates, token.as_ref(), context));
-    let (section, backend) = timeout(PATIENCE, tried)
-        .await
-        .map_err(|_| unusable(&args.name, "no answer in time"))?
-        .ok_or_else(stopped)??;
+    let (section, backend) = tried.await.ok_or_else(stopped)??;
     take_over(&args.name, section, context).await?;
     report(args, &backend, context).await
 }
@@ -190,7 +187,17 @@ fn candidates(
         let backend = found.ok_or_else(|| unusable(name, "its section means nothing"))?;
         Ok((section.clone(), Arc::clone(backend)))
     };
-    let candidates = sections.iter().map(read).collect::<Result<_, Failure>>()?;
+    // A token may name addresses that mean nothing here beside others that do.
+    let (mut candidates, mut mistakes) = (Vec::new(), Vec::new());
+    for section in sections {
+        match read(section) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    if let Some(first) = mistakes.into_iter().next().filter(|_| candidates.is_empty()) {
+        return Err(first);
+    }
     files.try_out().map_err(|e| {
         let by_hand =
             sections.first().map(|s| s.trim_end().replace('\n', "; ")).unwrap_or_default();
@@ -233,9 +240,10 @@ async fn try_all(
 ) -> Result<Candidate, Failure> {
     let mut last = unusable(&args.name, "there is nothing to try");
     for (section, backend) in candidates {
-        match try_one(&backend, token, context).await {
-            Ok(()) => return Ok((section, backend)),
-            Err(failure) => last = failure,
+        match timeout(PATIENCE, try_one(&backend, token, context)).await {
+            Ok(Ok(())) => return Ok((section, backend)),
+            Ok(Err(failure)) => last = failure,
+            Err(_) => last = unusable(&args.name, "no answer in time"),
         }
     }
     Err(last)
