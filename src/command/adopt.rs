@@ -99,3 +99,15 @@ fn container(instance: &str) -> Result<ContainerName, Failure> {
             .hint("rename it on its backend: incus rename INSTANCE NAME-container")
     })
 }
+
+/// What `--json` prints, for the reference.
+#[cfg(test)]
+pub(super) fn example() -> serde_json::Value {
+    use super::testing;
+
+    let (name, owner) = ("alice".parse().unwrap(), "alice".parse().unwrap());
+    let door = crate::config::Advertise { host: "203.0.113.10".to_owned(), port: 22 };
+    let keys = [testing::authorized("alice")];
+    let ready = Ready::new((&name, &owner), &keys, &provision::example(), &door);
+    provision::report(&ready, &ready).unwrap().json
+}

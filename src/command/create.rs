@@ -290,3 +290,21 @@ fn stacks(args: &CreateArgs, context: &Context) -> Result<Vec<Arc<Stack>>, Failu
     let known = context.stacks();
     names.iter().map(|name| stack::named(&known, name)).collect()
 }
+
+/// What `--json` prints, for the reference.
+#[cfg(test)]
+pub(super) fn example() -> serde_json::Value {
+    use super::{Command, Grammar, testing};
+    use clap::Parser;
+
+    let reached = Some(([203, 0, 113, 10], 22).into());
+    let context = Context { reached, ..testing::context(testing::admin()) };
+    let words = ["create", "alice", "--ssh-key", "-", "--cpu", "2", "--stack", "rust"];
+    let Command::Create(args) = Grammar::try_parse_from(words).unwrap().command else {
+        unreachable!("it is what the words say")
+    };
+    let keys = vec![testing::authorized("alice")];
+    let order = Order { keys, ..order(&args, &context).unwrap() };
+    let stacks = stacks(&args, &context).unwrap();
+    report(&order, &stacks, &provision::example(), &context).unwrap().json
+}

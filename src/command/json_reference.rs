@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::Path};
 use serde_json::Value;
 
 use super::{
-    delete, info, resize, stack, state,
+    adopt, create, delete, info, resize, stack, state,
     testing::{admin, context, execute_line},
 };
 
@@ -69,6 +69,17 @@ fn containers() -> Vec<Example> {
     let mut stacks: Value = answer("stack list --json");
     stacks.as_array_mut().unwrap().retain(|stack| stack["name"] == "rust");
     vec![
+        (
+            "create alice --ssh-key - --cpu 2 --stack rust --json",
+            "It is ready. `ssh` is the line to log in with; `host` and `port` are its parts. `cpu` \
+             and `memory` are `null` where it may use all of its host.",
+            create::example(),
+        ),
+        (
+            "adopt alice-container --owner alice --ssh-key - --json",
+            "As for `create`, without what was there before.",
+            adopt::example(),
+        ),
         (
             "list --json",
             "A list, by name. `current` is false when the backend does not answer: `seen` is then \

@@ -244,3 +244,14 @@ fn taken(what: &str, taken: Taken) -> Failure {
         }
     }
 }
+
+/// A container that is ready, for the reference.
+#[cfg(test)]
+pub(super) fn example() -> Made {
+    Made {
+        backend: "spot-1".parse().unwrap(),
+        addresses: vec![[10, 0, 3, 100].into()],
+        host_keys: vec![super::testing::key("host")],
+        container: None,
+    }
+}
