@@ -213,3 +213,31 @@ fn a_lost_connection_stops_nothing_and_logs_tell_the_end() {
     let ready = person.run("true");
     assert_eq!(ready.status, 0, "{ready:?}");
 }
+
+#[test]
+fn stacks_come_with_it_and_one_that_fails_undoes_it_all() {
+    let person = Person::new("cr-stack");
+    let folder = world().dir.join("stacks");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, script) in [("cr-good", "echo yes >/srv/cr-good"), ("cr-bad", "echo no >&2; exit 7")]
+    {
+        let text = format!(
+            "title = '{name}'\ndescription = 'of a test'\ncheck = 'mkdir -p /srv; test -e /srv/{name}'\n\
+             [script]\nalpine = '{script}'\n"
+        );
+        // At once, for other tests list the folder at any time.
+        std::fs::write(folder.join(format!(".{name}")), text).unwrap();
+        std::fs::rename(folder.join(format!(".{name}")), folder.join(format!("{name}.toml")))
+            .unwrap();
+    }
+    let failed = person.create("--image small --stack cr-good --stack cr-bad");
+    assert_eq!((failed.status, failed.stdout.as_str()), (1, ""), "{failed:?}");
+    assert!(failed.stderr.contains("[9/9] install cr-bad (cr-bad)\n  | no\n"), "{failed:?}");
+    assert!(failed.stderr.contains("undoing: removing cr-stack-container"), "{failed:?}");
+    assert_eq!(instances("cr-stack"), [""; 0]);
+    assert_eq!(console("info cr-stack").status, 3);
+    let made = person.create("--image small --stack cr-good --stack cr-good --json");
+    let json: Value = serde_json::from_str(&made.stdout).unwrap();
+    assert_eq!(json["stacks"], serde_json::json!(["cr-good"]), "{made:?}");
+    assert_eq!(person.run("cat /srv/cr-good").stdout, "yes\n");
+}
