@@ -68,6 +68,9 @@ pub async fn create(
 
 /// Removes a container that was made a moment ago, as what was to follow failed.
 pub async fn undo(fleet: &Fleet, order: &Order, made: &Made, job: &Job) {
+    if order.keep_failed {
+        return job.note(&format!("{} on {} is kept as it is", order.name, made.backend));
+    }
     let Some(container) = &made.container else { return };
     let created_at = container.label("created-at").unwrap_or_default().to_owned();
     let attempt = Attempt { created_at, mark: String::new() };
