@@ -18,25 +18,27 @@ const MAX_FILE: u64 = 256 * 1024;
 const PRIVATE: [&str; 2] = ["PRIVATE KEY", "PuTTY-User-Key-File"];
 
 /// The words of a command with the keys of each file that they name in the file's place, an option
-/// or a word each.
+/// or a word each. All other words stay as they are.
 ///
 /// # Errors
 /// A file cannot be read, or holds no public key.
 pub(super) fn inline(words: Vec<String>) -> Result<Vec<String>, Failure> {
     let mut out = Vec::with_capacity(words.len());
     let plain = positional(&words);
+    let options = |keys: Vec<String>| keys.into_iter().map(|key| format!("{OPTION}={key}"));
     let mut words = words.into_iter().enumerate();
     while let Some((at, word)) = words.next() {
-        if let Some(value) = word.strip_prefix(OPTION).and_then(|rest| rest.strip_prefix('=')) {
-            out.extend(keys(value)?.into_iter().map(|key| format!("{OPTION}={key}")));
+        let value = word.strip_prefix(OPTION).and_then(|rest| rest.strip_prefix('='));
+        if let Some(keys) = value.map(keys).transpose()?.flatten() {
+            out.extend(options(keys));
         } else if word == OPTION {
-            let Some((_, value)) = words.next() else {
-                out.push(word);
-                continue;
-            };
-            out.extend(keys(&value)?.into_iter().map(|key| format!("{OPTION}={key}")));
-        } else if plain.contains(&at) {
-            out.extend(keys(&word)?);
+            let next = words.next().map(|(_, value)| value);
+            match next.as_deref().map(keys).transpose()?.flatten() {
+                Some(keys) => out.extend(options(keys)),
+                None => out.extend([word].into_iter().chain(next)),
+            }
+        } else if let Some(keys) = plain.contains(&at).then(|| keys(&word)).transpose()?.flatten() {
+            out.extend(keys);
         } else {
             out.push(word);
         }
@@ -54,10 +56,13 @@ fn positional(words: &[String]) -> Vec<usize> {
     }
 }
 
-/// The keys that a value stands for: itself, or the lines of a file. A key has a blank in it.
-fn keys(value: &str) -> Result<Vec<String>, Failure> {
-    if value == "-" || value.contains(char::is_whitespace) && File::open(value).is_err() {
-        return Ok(vec![value.to_owned()]);
+/// The keys in the file that a value names; `None`: it names none, and is a key, a part of one, or
+/// standard input.
+fn keys(value: &str) -> Result<Option<Vec<String>>, Failure> {
+    let is_key = value.starts_with("AAAA") || value.contains(char::is_whitespace);
+    let named = value.contains('/') || value.ends_with(".pub");
+    if value == "-" || (is_key || !named) && File::open(value).is_err() {
+        return Ok(None);
     }
     let failed = |reason: &str| {
         Failure::new(Kind::Usage, format!("public key file {value}: {reason}"))
@@ -69,7 +74,7 @@ fn keys(value: &str) -> Result<Vec<String>, Failure> {
     }
     let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
     let lines: Vec<String> = lines.map(str::to_owned).collect();
-    if lines.is_empty() { Err(failed("it holds no key")) } else { Ok(lines) }
+    if lines.is_empty() { Err(failed("it holds no key")) } else { Ok(Some(lines)) }
 }
 
 fn read(path: &str) -> io::Result<String> {
@@ -117,8 +122,11 @@ mod tests {
             &["export", "alice", "--key", &at("private")][..],
             &["key", "remove", "alice", &at("private")],
             &["create", "alice", "--ssh-key"],
+            &["create", "alice", "--ssh-key", "-"],
             &["create", "alice", "--ssh-key=-"],
             &["create", "alice", "--ssh-key=ssh-ed25519 AAA a"],
+            &["create", "alice", "--ssh-key", "ssh-ed25519", "AAAAC3/x", "a@b"],
+            &["key", "add", "alice", "ssh-ed25519", "AAAAC3/x", "a@b"],
         ] {
             assert_eq!(inline(words(same)).unwrap(), words(same));
         }

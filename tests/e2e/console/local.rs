@@ -75,6 +75,25 @@ fn a_question_is_asked_and_output_elsewhere_has_plain_lines() {
 }
 
 #[test]
+fn a_file_of_keys_is_read_here_and_never_on_the_sentinel_for_others() {
+    let guest = Guest::new(&world().sentinel, "b1", "local-key", "alice");
+    let [carol, bob] = ["carol.pub", "bob.pub"].map(|file| world().dir.join(file));
+    let add = |file: &std::path::Path| {
+        let file = file.to_str().unwrap();
+        world().sentinel.console(&["key", "add", "local-key", file])
+    };
+    assert_eq!(add(&carol).status, 0);
+    let refused = add(&world().dir.join("bob"));
+    assert!(refused.status == 2 && refused.stderr.contains("private key"), "{refused:?}");
+    // Over SSH the same words are a key that is none: the file is there, and is not looked at.
+    let run = super::console(&format!("key add local-key {}", bob.display()));
+    assert_eq!(run.status, 2, "{run:?}");
+    let list = world().sentinel.console(&["key", "list", "local-key", "--json"]).stdout;
+    assert!(list.contains("carol@laptop") && !list.contains("bob@laptop"), "{list}");
+    drop(guest);
+}
+
+#[test]
 fn without_a_terminal_an_interrupt_reaches_the_command() {
     let program = program();
     let run = world().client(&format!(
