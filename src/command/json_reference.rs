@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::Path};
 use serde_json::Value;
 
 use super::{
-    adopt, create, delete, info, resize, stack, state,
+    adopt, create, delete, info, logs, resize, stack, state,
     testing::{admin, context, execute_line},
 };
 
@@ -51,6 +51,22 @@ fn hosts() -> Vec<Example> {
             "status --json",
             "`jobs` is the work on containers that is under way; `problems` are sentences.",
             answer("status --json"),
+        ),
+    ]
+}
+
+fn ways_in() -> Vec<Example> {
+    vec![
+        (
+            "export alice --jump-host sentinel.example.org --json",
+            "`config` is what people get, `known_hosts` the lines of --known-hosts.",
+            answer("export alice --jump-host sentinel.example.org --json"),
+        ),
+        (
+            "logs alice --json",
+            "The pieces of work, the oldest first. `running` is what is under way still, with \
+             --no-follow. `what` is empty where the beginning of the log was dropped.",
+            logs::example(),
         ),
     ]
 }
@@ -122,7 +138,7 @@ fn containers() -> Vec<Example> {
 #[test]
 fn json_reference_is_what_the_commands_print() {
     let mut page = HEAD.to_owned();
-    for (line, about, answer) in [containers(), hosts(), errors()].concat() {
+    for (line, about, answer) in [containers(), ways_in(), hosts(), errors()].concat() {
         let answer = serde_json::to_string_pretty(&answer).unwrap();
         write!(page, "\n## {line}\n\n{about}\n\n```json\n{answer}\n```\n").unwrap();
     }

@@ -128,6 +128,15 @@ fn pieces(text: &str) -> Vec<Work<'_>> {
     all
 }
 
+/// A log, for the reference.
+#[cfg(test)]
+pub(super) fn example() -> serde_json::Value {
+    let text =
+        "== stop alice\n2026-01-02T03:04:05Z  [1/1] stop alice\n2026-01-02T03:04:06Z  done\n";
+    let log = Log { name: "alice", running: None, work: pieces(text) };
+    serde_json::to_value(log).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

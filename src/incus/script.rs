@@ -71,7 +71,12 @@ impl Client {
         tokio::join!(streams, collect);
         let ended = timeout(2 * STATUS, self.wait(&operation.id, STATUS)).await;
         drop(control);
-        Ok(status(&ended.unwrap_or(Err(IncusError::Timeout(path)))?))
+        match ended.unwrap_or(Err(IncusError::Timeout(path))) {
+            // Incus takes these statuses for its own trouble: a script may end with them, too.
+            Err(error) if error.says("Command not found") => Ok(127),
+            Err(error) if error.says("Command not executable") => Ok(126),
+            ended => ended.map(|operation| status(&operation)),
+        }
     }
 }
 
