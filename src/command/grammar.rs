@@ -30,23 +30,23 @@ pub enum Command {
     Restart(RestartArgs),
     /// Delete a container with everything in it
     Delete(DeleteArgs),
-    /// Print an SSH client configuration for a container
-    Export(ExportArgs),
-    /// Open a shell in a container
-    Shell(ShellArgs),
     /// Change how much a container may use, while it runs
     Resize(ResizeArgs),
+    /// Add, list and remove the people who share a container
+    Collaborator(CollaboratorArgs),
+    /// Print an SSH client configuration for a container
+    Export(ExportArgs),
     /// Software for containers
     #[command(subcommand, arg_required_else_help = false)]
     Stack(StackCommand),
     /// Add, list and remove the keys of a container's owner
     Key(KeyArgs),
-    /// Add, list and remove the people who share a container
-    Collaborator(CollaboratorArgs),
-    /// Make a container of an instance that is there already
-    Adopt(AdoptArgs),
+    /// Open a shell in a container
+    Shell(ShellArgs),
     /// Show what was done to a container, and what is being done
     Logs(LogsArgs),
+    /// Make a container of an instance that is there already
+    Adopt(AdoptArgs),
     /// The hosts that run Incus
     #[command(subcommand, arg_required_else_help = false)]
     Backend(BackendCommand),
