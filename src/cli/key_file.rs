@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     io::{self, Read},
+    path::Path,
 };
 
 use crate::command::failure::{Failure, Kind};
@@ -60,7 +61,7 @@ fn positional(words: &[String]) -> Vec<usize> {
 /// standard input.
 fn keys(value: &str) -> Result<Option<Vec<String>>, Failure> {
     let is_key = value.starts_with("AAAA") || value.contains(char::is_whitespace);
-    let named = value.contains('/') || value.ends_with(".pub");
+    let named = value.contains('/') || Path::new(value).extension().is_some_and(|e| e == "pub");
     if value == "-" || (is_key || !named) && File::open(value).is_err() {
         return Ok(None);
     }

@@ -4,7 +4,7 @@
 //! container cannot be reached to [`Console::serve`], as it pipes everybody else to a container's
 //! sshd. The door has authenticated them before, so this server accepts method `none`; it never
 //! listens on a network, never runs a program and opens nothing but ports of containers, through
-//! [`OpenPort`].
+//! [`OpenPort`], and sessions in one that its visitor chose, through [`Enter`].
 
 mod choice;
 pub mod control;
