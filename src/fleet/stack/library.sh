@@ -62,8 +62,14 @@ case $FAMILY in
 debian)
     refresh() {
         [ -z "${refreshed:-}" ] || return 0
-        # Ends what an interrupted installation left.
-        dpkg --configure -a
+        # Ends what an interrupted installation left. Unlike apt-get it does not wait for its lock,
+        # which updates that run by themselves may hold for minutes.
+        tries=0
+        until dpkg --configure -a; do
+            tries=$((tries + 1))
+            [ "$tries" -lt 60 ] || return 1
+            sleep 5
+        done
         apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 update
         refreshed=1
     }

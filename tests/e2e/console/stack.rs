@@ -21,6 +21,22 @@ fn own(name: &str, check: &str, script: &str) {
     fs::rename(part, folder.join(format!("{name}.toml"))).unwrap();
 }
 
+/// A shell ends with 127 when it looks for a command in vain; Incus takes that for its own trouble.
+#[test]
+fn a_check_may_look_for_a_command_that_is_not_there() {
+    let guest = Guest::new(&world().sentinel, "b1", "stack-none", "alice");
+    let found = "command -v found-by-stack";
+    let script = r#"printf '#!/bin/sh\n' >/usr/local/bin/found-by-stack; chmod 755 /usr/local/bin/found-by-stack"#;
+    own("finder", found, script);
+    let run = console("stack install stack-none finder");
+    assert_eq!(run.status, 0, "{run:?}");
+    own("missing", "false", "no-such-command");
+    let run = console("stack install stack-none missing");
+    assert_eq!(run.status, 1, "{run:?}");
+    assert!(run.stderr.contains("no-such-command: not found"), "{run:?}");
+    assert_eq!(label(&guest), "finder");
+}
+
 fn label(guest: &Guest) -> String {
     let key = "user.containarium.stacks";
     lab().incus(&guest.backend, &["config", "get", &guest.instance(), key]).trim().to_owned()
