@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use serde::Serialize;
+use tokio::time::sleep;
 
 use super::{
     context::Context,
@@ -14,7 +15,7 @@ use super::{
     work,
 };
 use crate::{
-    fleet::job::Job,
+    fleet::{Fleet, guest::Guest, job::Job},
     incus::{
         Client,
         change::{Action, Patch},
@@ -28,6 +29,10 @@ use crate::{
 
 /// How long a container may take to start, and to stop when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often, and after which pause, a started container is looked at until it has an address.
+const LOOKS: usize = 50;
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Arguments of `start`.
 #[derive(Debug, Clone, Args)]
@@ -128,19 +133,42 @@ async fn apply(
         let (container, fleet) = (Arc::clone(container), context.fleet.clone());
         let end_sessions = Arc::clone(&context.end_sessions);
         move |job: Arc<Job>| async move {
-            job.plan(1);
+            job.plan(if action.starts() { 2 } else { 1 });
             job.step(&format!("{} {}", change.what, container.name));
             if let Some(sentence) = farewell(&container.name, action) {
                 // Otherwise they would notice it when TCP gives up.
                 end_sessions(&container.name, &Whose::All, &sentence);
             }
             let done = set_state(&client, &container, change, action, &job).await;
+            if done.is_ok() && action.starts() {
+                job.step("wait until one can log in");
+                wait_for_login(client, &container, &fleet, &job).await;
+            }
             // The inventory is to be right when the prompt is back.
             fleet.refresh(&container).await;
             done
         }
     };
     work::run((&name, change.what), context, terminal, task).await
+}
+
+/// Waits for sshd and address of a container that was just started: whoever logs in next is not to
+/// be too early. That it takes longer is no failure.
+async fn wait_for_login(client: Client, container: &Container, fleet: &Fleet, job: &Job) {
+    let listens = Guest::of(client, container).wait_for_sshd(job).await;
+    let mut has_address = false;
+    for _ in 0..LOOKS {
+        has_address = fleet.refresh(container).await.is_some_and(|c| !c.addresses.is_empty());
+        if has_address || job.cancelled().is_cancelled() {
+            break;
+        }
+        sleep(LOOK).await;
+    }
+    match (listens, has_address) {
+        (false, _) => job.note("its sshd does not listen yet"),
+        (true, false) => job.note("it has no address yet"),
+        (true, true) => {}
+    }
 }
 
 /// What the people on it are told.

@@ -37,6 +37,17 @@ pub enum Action {
     Unfreeze,
 }
 
+impl Action {
+    /// Whether the instance boots by it.
+    #[must_use]
+    pub fn starts(self) -> bool {
+        match self {
+            Self::Start | Self::Restart { .. } => true,
+            Self::Stop { .. } | Self::Unfreeze => false,
+        }
+    }
+}
+
 /// What changes on an instance: keys and devices that are not named stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {

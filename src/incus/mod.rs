@@ -122,6 +122,12 @@ impl IncusError {
         self.says("quota exceeded") || self.says("no space left on device")
     }
 
+    /// A command was accepted, and no process of it came to be.
+    #[must_use]
+    pub fn has_not_begun(&self) -> bool {
+        self.says("Failed to retrieve PID of executing child process")
+    }
+
     fn code(&self) -> Option<u16> {
         match self {
             Self::Api { code, .. } => Some(*code),

@@ -101,6 +101,19 @@ impl Guest {
         self.run_until(script, job, &CancellationToken::new()).await
     }
 
+    /// Waits until an sshd listens inside, for 15 s at most; whether one does.
+    pub async fn wait_for_sshd(&self, job: &Job) -> bool {
+        const TENTHS: &str = "150";
+        let script = Script {
+            what: "wait for sshd",
+            text: include_str!("listen.sh"),
+            arguments: &[TENTHS],
+            input: &[],
+            limit: Duration::from_secs(20),
+        };
+        self.run(script, job).await.is_ok()
+    }
+
     /// The client of its Incus, and its name there.
     #[must_use]
     pub fn instance(&self) -> (&Client, &str) {
@@ -116,7 +129,7 @@ impl Guest {
         let Script { what, text, arguments, input, limit } = script;
         let argv = [&["/bin/sh", "-c", text, "containarium"], arguments].concat();
         let (mut answer, mut lines) = (Vec::new(), Lines::default());
-        let run = self.client.run(&self.instance, &argv, input.to_vec(), |piece| match piece {
+        let run = self.run_again(&argv, input, |piece| match piece {
             Output::Stdout(data) => {
                 let room = MAX_ANSWER - answer.len();
                 answer.extend_from_slice(data.get(..room).unwrap_or(&data));
@@ -134,6 +147,25 @@ impl Guest {
             return Ok(String::from_utf8_lossy(&answer).into_owned());
         }
         Err(GuestError::Failed { what, status, said: printable(&lines.last, 200) })
+    }
+}
+
+impl Guest {
+    /// Runs a command, and again if Incus could not begin it: with much to do at once, it happens.
+    async fn run_again(
+        &self,
+        argv: &[&str],
+        input: &[u8],
+        mut output: impl FnMut(Output),
+    ) -> Result<i32, IncusError> {
+        const TRIES: usize = 3;
+        for _ in 1..TRIES {
+            match self.client.run(&self.instance, argv, input.to_vec(), &mut output).await {
+                Err(error) if error.has_not_begun() => {}
+                ended => return ended,
+            }
+        }
+        self.client.run(&self.instance, argv, input.to_vec(), output).await
     }
 }
 

@@ -69,7 +69,7 @@ fn what_cannot_start_is_told_and_stays_as_it_was() {
     lab().incus("b1", &["config", "device", "add", &instance, "g", "gpu", "pci=0000:01:00.0"]);
     let before = whole("headless");
     let run = console("start headless --json");
-    assert_eq!((run.status, run.stderr.as_str()), (1, "[1/1] start headless\n"), "{run:?}");
+    assert_eq!((run.status, run.stderr.as_str()), (1, "[1/2] start headless\n"), "{run:?}");
     let told = "{\"error\":{\"code\":\"failed\",\"hint\":\"look at its devices: incus config device show \
                 INSTANCE\",\"message\":\"start headless: a device that it needs is not there\"}}\n";
     assert_eq!(run.stdout, told);

@@ -26,7 +26,7 @@ fn own(name: &str, check: &str, script: &str) {
 fn a_check_may_look_for_a_command_that_is_not_there() {
     let guest = Guest::new(&world().sentinel, "b1", "stack-none", "alice");
     let found = "command -v found-by-stack";
-    let script = r#"printf '#!/bin/sh\n' >/usr/local/bin/found-by-stack; chmod 755 /usr/local/bin/found-by-stack"#;
+    let script = r"printf '#!/bin/sh\n' >/usr/local/bin/found-by-stack; chmod 755 /usr/local/bin/found-by-stack";
     own("finder", found, script);
     let run = console("stack install stack-none finder");
     assert_eq!(run.status, 0, "{run:?}");
