@@ -204,6 +204,7 @@ fn order(args: &CreateArgs, context: &Context) -> Result<Order, Failure> {
         pool: pool(args, context),
         cpu: args.cpu,
         memory: args.memory,
+        disk: args.disk,
     };
     let limits = Limits {
         cpu: args.cpu.or(config.create.cpu),

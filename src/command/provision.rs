@@ -193,11 +193,15 @@ fn placement(what: &str, error: &PlacementError) -> Failure {
         PlacementError::None | PlacementError::Unavailable(_) => Kind::Unavailable,
         PlacementError::OtherPool(..)
         | PlacementError::Cpu { .. }
-        | PlacementError::Memory { .. } => Kind::Usage,
+        | PlacementError::Memory { .. }
+        | PlacementError::Disk { .. } => Kind::Usage,
     };
     let text = match error {
         PlacementError::Memory { wanted, name, has } => {
             format!("{wanted} of memory are more than there is: {name} has {}", size(*has))
+        }
+        PlacementError::Disk { wanted, name, has } => {
+            format!("a disk of {wanted} is larger than any: that of {name} has {}", size(*has))
         }
         PlacementError::NoBackend(_)
         | PlacementError::NoPool(_)

@@ -31,6 +31,8 @@ pub struct Wish {
     pub cpu: Option<CpuLimit>,
     /// It has so much memory installed.
     pub memory: Option<Size>,
+    /// Its disk has so much in all.
+    pub disk: Option<Size>,
 }
 
 /// Why there is no place.
@@ -64,6 +66,16 @@ pub enum PlacementError {
     /// No backend that is meant has as much memory.
     #[error("{wanted} of memory are more than there is: {name} has {has} bytes")]
     Memory {
+        /// How much was asked for.
+        wanted: Size,
+        /// The backend that has the most.
+        name: BackendName,
+        /// How much it has, in bytes.
+        has: u64,
+    },
+    /// No backend that is meant has as large a disk.
+    #[error("a disk of {wanted} is larger than any: that of {name} has {has} bytes")]
+    Disk {
         /// How much was asked for.
         wanted: Size,
         /// The backend that has the most.
@@ -146,15 +158,26 @@ fn large_enough<'a>(
         let (name, has) = (most.name.clone(), most.cpus.unwrap_or(0));
         return Err(PlacementError::Cpu { wanted: needed, name, has });
     }
-    let Some(wanted) = wish.memory else { return Ok(large) };
-    let installed = |b: &Backend| b.memory.map(|(_, total)| total);
-    let enough = |b: &&Backend| installed(b).is_none_or(|total| wanted.bytes() <= total);
-    let (large, small): (Vec<_>, Vec<_>) = large.into_iter().partition(enough);
-    if let (true, Some(most)) = (large.is_empty(), small.iter().max_by_key(|b| installed(b))) {
-        let (name, has) = (most.name.clone(), installed(most).unwrap_or(0));
-        return Err(PlacementError::Memory { wanted, name, has });
+    let large = with_at_least(large, wish.memory, |b| b.memory)
+        .map_err(|(wanted, name, has)| PlacementError::Memory { wanted, name, has })?;
+    with_at_least(large, wish.disk, |b| b.disk)
+        .map_err(|(wanted, name, has)| PlacementError::Disk { wanted, name, has })
+}
+
+/// The backends that have so much in all; else which one has the most, and how much.
+fn with_at_least(
+    backends: Vec<&Backend>,
+    wanted: Option<Size>,
+    space: impl Fn(&Backend) -> Option<(u64, u64)>,
+) -> Result<Vec<&Backend>, (Size, BackendName, u64)> {
+    let Some(wanted) = wanted else { return Ok(backends) };
+    let total = |b: &Backend| space(b).map(|(_, total)| total);
+    let enough = |b: &&Backend| total(b).is_none_or(|total| wanted.bytes() <= total);
+    let (large, small): (Vec<_>, Vec<_>) = backends.into_iter().partition(enough);
+    match (large.is_empty(), small.iter().max_by_key(|b| total(b))) {
+        (true, Some(most)) => Err((wanted, most.name.clone(), total(most).unwrap_or(0))),
+        (true, None) | (false, _) => Ok(large),
     }
-    Ok(large)
 }
 
 /// How empty a backend is: the smaller of its free shares of memory and disk, in thousandths, and
@@ -311,6 +334,9 @@ mod tests {
         let memory = |text: &str| Wish { memory: Some(text.parse().unwrap()), ..Wish::default() };
         assert_eq!(placed(&all, &memory("16GiB")).unwrap(), ["a", "b"]);
         assert!(matches!(placed(&all, &memory("17GiB")), Err(PlacementError::Memory { .. })));
+        let disk = |text: &str| Wish { disk: Some(text.parse().unwrap()), ..Wish::default() };
+        assert_eq!(placed(&all, &disk("100GiB")).unwrap(), ["a", "b"]);
+        assert!(matches!(placed(&all, &disk("101GiB")), Err(PlacementError::Disk { .. })));
         let unknown = [Backend { cpus: None, memory: None, ..backend("a", 0, 0) }];
         assert_eq!(placed(&unknown, &cpu("99")).unwrap(), ["a"]);
     }

@@ -61,11 +61,14 @@ impl Resize {
         if job.cancelled().is_cancelled() {
             return Err(Failure::new(Kind::Interrupted, "interrupted; nothing was changed"));
         }
-        job.step(&format!("change the limits of {name}"));
-        let mut made = Plan::default();
+        let (mut made, mut announced) = (Plan::default(), false);
         let instance = self.container.name.instance();
         let done = self.client.change(&instance, |seen| {
             made = plan(name, wanted, seen, &facts).map_err(Kept::Refused)?;
+            // Only now it is sure that there will be a change; another admin may have us plan anew.
+            if !std::mem::replace(&mut announced, true) {
+                job.step(&format!("change the limits of {name}"));
+            }
             Ok(Some(made.patch.clone()))
         });
         match done.await {

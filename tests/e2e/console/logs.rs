@@ -21,10 +21,10 @@ fn what_was_done_is_told_also_of_a_container_that_is_gone() {
     assert_eq!(console("start logs-done").status, 0);
     let shown = console("logs logs-done");
     let lines: Vec<&str> = shown.stdout.lines().collect();
-    assert_eq!(lines.len(), 6, "{shown:?}");
+    assert_eq!(lines.len(), 7, "{shown:?}");
     assert_eq!((lines[0], lines[3]), ("== stop logs-done", "== start logs-done"));
     assert!(lines[1].ends_with("Z  [1/1] stop logs-done"), "{shown:?}");
-    assert!(lines[5].ends_with("Z  done"), "{shown:?}");
+    assert!(lines[6].ends_with("Z  done"), "{shown:?}");
     assert_eq!(console("delete logs-done --force").status, 0);
     drop(guest);
     let whats: Vec<_> = work("logs-done").iter().map(|w| w["what"].clone()).collect();

@@ -6,19 +6,19 @@ use crate::harness::world;
 fn a_team_gets_its_containers_changes_shares_and_deletes_them() {
     let run = world().client(include_str!("../../scripts/team.sh"));
     let expected = "\
-amy is amy, root by root
-ben is ben, root by root
+tilda is tilda, root by root
+theo is theo, root by root
 again: 4
 listed: 2
-info: ('running', 'b1', 'amy', '1GB', '2GB')
+info: ('running', 'b1', 'tilda', '1GB', '2GB')
 inside: 1 cpu, 524288 kB
-default: root no, owner amy, docker no
+default: root no, owner tilda, docker no
 sudo: root yes, docker no
 runtime: root no, docker yes, podman yes
-short: cyd
+short: tara
 removed: no
-amy: amy-container
-amy-jump: amy-container
+tilda: tilda-container
+tilda-jump: tilda-container
 deleted: 255
 new: 0 files
 left: 0
