@@ -23,40 +23,40 @@ const ASKED: &str = "sudo: a password is required\nno\n";
 
 #[test]
 fn each_permission_is_what_it_says_inside_and_no_more() {
-    let [_, _, _, _] = people(["olga", "ben", "sue", "ron"]);
-    let guest = Guest::new(&world().sentinel, "b1", "share", "olga");
-    let added = add("share", "ben", "");
+    let [_, _, _, _] = people(["odile", "bert", "sina", "rolf"]);
+    let guest = Guest::new(&world().sentinel, "b1", "share", "odile");
+    let added = add("share", "bert", "");
     assert_done(&added);
-    assert!(added.stdout.contains("logs in as ben or share+ben"), "{added:?}");
-    assert_done(&add("share", "sue", "--sudo"));
-    assert_done(&add("share", "ron", "--container-runtime"));
+    assert!(added.stdout.contains("logs in as bert or share+bert"), "{added:?}");
+    assert_done(&add("share", "sina", "--sudo"));
+    assert_done(&add("share", "rolf", "--container-runtime"));
 
-    assert_eq!(log_in("ben", "share+ben", "id -un; id -Gn").stdout, "ben\nben\n");
-    assert_eq!(says("ben", "sudo -n id"), ASKED);
-    assert_eq!(says("ben", "sudo -n su - root"), ASKED);
-    assert_eq!(says("ben", "sudo -n su -"), ASKED);
-    assert_eq!(says("ben", "sudo -n su - sue"), ASKED);
-    assert_eq!(says("ben", "sudo -n su - olga -c id"), ASKED);
+    assert_eq!(log_in("bert", "share+bert", "id -un; id -Gn").stdout, "bert\nbert\n");
+    assert_eq!(says("bert", "sudo -n id"), ASKED);
+    assert_eq!(says("bert", "sudo -n su - root"), ASKED);
+    assert_eq!(says("bert", "sudo -n su -"), ASKED);
+    assert_eq!(says("bert", "sudo -n su - sina"), ASKED);
+    assert_eq!(says("bert", "sudo -n su - odile -c id"), ASKED);
     assert_eq!(guest.root("ls /var/log/sudo-io 2>/dev/null | wc -l"), "0\n");
-    assert_eq!(says("ben", "echo id -un | sudo -n su - olga"), "olga\n");
+    assert_eq!(says("bert", "echo id -un | sudo -n su - odile"), "odile\n");
     let logged = "find /var/log/sudo-io -name stdout -o -name ttyout | xargs zcat -f";
-    assert!(guest.root(logged).contains("olga"), "the session is not logged");
+    assert!(guest.root(logged).contains("odile"), "the session is not logged");
 
-    assert_eq!(says("sue", "sudo -n id -un"), "root\n");
-    assert_eq!(says("sue", "id -Gn"), "sue\n");
-    assert_eq!(says("ron", "id -Gn | xargs -n1 | sort | xargs"), "docker podman ron\n");
-    assert_eq!(says("ron", "sudo -n id"), ASKED);
+    assert_eq!(says("sina", "sudo -n id -un"), "root\n");
+    assert_eq!(says("sina", "id -Gn"), "sina\n");
+    assert_eq!(says("rolf", "id -Gn | xargs -n1 | sort | xargs"), "docker podman rolf\n");
+    assert_eq!(says("rolf", "sudo -n id"), ASKED);
 
     let list = console("collaborator list share").stdout;
-    for row in ["ben    become owner ", "sue    sudo ", "ron    become owner, container runtime "] {
+    for row in ["bert   become owner ", "sina   sudo ", "rolf   become owner, container runtime "] {
         assert!(list.lines().any(|line| line.starts_with(row)), "{row}:\n{list}");
     }
     // Her rights become what the call says, her keys stay, and sessions with more end.
-    let ended = session_during("sue", "sue", "ssh -F $CFG sentinel collaborator add share sue");
+    let ended = session_during("sina", "sina", "ssh -F $CFG sentinel collaborator add share sina");
     assert!(ended.stderr.contains("what you may on share was changed"), "{ended:?}");
-    assert_eq!(says("sue", "sudo -n id"), ASKED);
-    assert_done(&console("collaborator add share ron --sudo"));
-    assert_eq!(says("ron", "id -Gn; sudo -n id -un"), "ron\nroot\n");
+    assert_eq!(says("sina", "sudo -n id"), ASKED);
+    assert_done(&console("collaborator add share rolf --sudo"));
+    assert_eq!(says("rolf", "id -Gn; sudo -n id -un"), "rolf\nroot\n");
 }
 
 #[test]
