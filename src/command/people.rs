@@ -1,13 +1,15 @@
 //! What `key` and `collaborator` share: labels that change by what they are, accounts inside, and
 //! the end of sessions.
 
+use std::sync::Arc;
+
 use super::{
-    context::Context,
+    context::{Context, EndSessions},
     explain,
     failure::{Failure, Kind},
 };
 use crate::{
-    fleet::guest::account::AccountError,
+    fleet::{Fleet, guest::account::AccountError},
     incus::{Client, IncusError, api::Instance, change::Patch},
     model::{
         authorized_keys::AuthorizedKey,
@@ -25,6 +27,28 @@ enum Refused {
 impl From<IncusError> for Refused {
     fn from(error: IncusError) -> Self {
         Self::Incus(error)
+    }
+}
+
+/// What a change of who may log in to a container needs.
+#[derive(Clone)]
+pub(super) struct Change {
+    pub(super) container: Arc<Container>,
+    pub(super) client: Client,
+    pub(super) fleet: Fleet,
+    pub(super) end_sessions: EndSessions,
+}
+
+impl Change {
+    /// # Errors
+    /// The container's backend is away.
+    pub(super) fn new(container: &Arc<Container>, context: &Context) -> Result<Self, Failure> {
+        Ok(Self {
+            container: Arc::clone(container),
+            client: context.incus(container)?,
+            fleet: context.fleet.clone(),
+            end_sessions: Arc::clone(&context.end_sessions),
+        })
     }
 }
 

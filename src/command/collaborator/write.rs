@@ -9,23 +9,21 @@ use serde::Serialize;
 use super::{AddArgs, list::rights};
 use crate::{
     command::{
-        context::{Context, EndSessions},
+        context::Context,
         failure::{Failure, Kind},
-        people::{change_label, explain_account, need_running, refuse_keys_of_others},
+        people::{Change, change_label, explain_account, need_running, refuse_keys_of_others},
         report::{Part, Report},
         terminal::Terminal,
         view::KeyView,
         work,
     },
     fleet::{
-        Fleet,
         guest::{
             Guest,
             account::{self, KeyChange, Power, Wanted},
         },
         job::Job,
     },
-    incus::Client,
     model::{
         authorized_keys::AuthorizedKey,
         container::{Collaborator, Container, Status},
@@ -57,15 +55,6 @@ struct Removed {
     login: String,
     /// Whether her account inside is locked.
     locked: bool,
-}
-
-/// What the work on the people of a container needs.
-#[derive(Clone)]
-struct Change {
-    container: Arc<Container>,
-    client: Client,
-    fleet: Fleet,
-    end_sessions: EndSessions,
 }
 
 pub(super) async fn add(
@@ -104,7 +93,7 @@ pub(super) async fn add(
             let now = change.fleet.refresh(&change.container).await;
             let now = now.unwrap_or_else(|| Arc::clone(&change.container));
             let before = now.collaborators.iter().find(|c| c.login == after.login).cloned();
-            let done = change.add(before.as_ref(), &after, &job).await;
+            let done = change.share(before.as_ref(), &after, &job).await;
             change.fleet.forget_keys(&change.container, &after.login);
             change.fleet.refresh(&change.container).await;
             if done.is_ok() {
@@ -142,7 +131,7 @@ pub(super) async fn remove(
     let change = Change::new(container, context)?;
     let task = {
         let login = login.clone();
-        move |job: Arc<Job>| async move { change.remove(&login, &job).await }
+        move |job: Arc<Job>| async move { change.unshare(&login, &job).await }
     };
     let whose = (&container.name, "collaborator remove");
     let ended = work::run_in_turn(whose, context, terminal, task).await?;
@@ -161,16 +150,7 @@ pub(super) async fn remove(
 }
 
 impl Change {
-    fn new(container: &Arc<Container>, context: &Context) -> Result<Self, Failure> {
-        Ok(Self {
-            container: Arc::clone(container),
-            client: context.incus(container)?,
-            fleet: context.fleet.clone(),
-            end_sessions: Arc::clone(&context.end_sessions),
-        })
-    }
-
-    async fn add(
+    async fn share(
         &self,
         before: Option<&Collaborator>,
         after: &Collaborator,
@@ -217,7 +197,7 @@ impl Change {
     }
 
     /// How many sessions were ended.
-    async fn remove(&self, login: &Account, job: &Job) -> Result<usize, Failure> {
+    async fn unshare(&self, login: &Account, job: &Job) -> Result<usize, Failure> {
         let name = &self.container.name;
         let what = format!("collaborator remove {name} {login}");
         job.plan(2);

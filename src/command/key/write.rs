@@ -8,23 +8,21 @@ use serde::Serialize;
 use super::{Held, held, select};
 use crate::{
     command::{
-        context::{Context, EndSessions},
+        context::Context,
         failure::{Failure, Kind},
-        people::{change_label, explain_account, need_running, refuse_keys_of_others},
+        people::{Change, change_label, explain_account, need_running, refuse_keys_of_others},
         report::{Part, Report},
         terminal::Terminal,
         view::KeyView,
         work,
     },
     fleet::{
-        Fleet,
         guest::{
             Guest,
             account::{self, KeyChange},
         },
         job::Job,
     },
-    incus::Client,
     model::{
         authorized_keys::{self, AuthorizedKey},
         container::{Container, Status},
@@ -43,15 +41,6 @@ struct Changed {
     inside: bool,
 }
 
-/// What the work on the keys of a container needs.
-#[derive(Clone)]
-struct Change {
-    container: Arc<Container>,
-    client: Client,
-    fleet: Fleet,
-    end_sessions: EndSessions,
-}
-
 pub(super) async fn add(
     container: &Arc<Container>,
     keys: Vec<AuthorizedKey>,
@@ -62,7 +51,7 @@ pub(super) async fn add(
     let change = Change::new(container, context)?;
     let views: Vec<KeyView> = keys.iter().map(|k| KeyView::new(&k.key)).collect();
     let task = move |job: Arc<Job>| async move {
-        let done = change.add(&keys, &job).await;
+        let done = change.add_keys(&keys, &job).await;
         change.fleet.forget_keys(&change.container, &change.container.owner);
         change.fleet.refresh(&change.container).await;
         done
@@ -96,7 +85,7 @@ pub(super) async fn remove(
     }
     let views = vec![KeyView::new(&key)];
     let task = move |job: Arc<Job>| async move {
-        let done = change.remove(&key, may_empty, &job).await;
+        let done = change.remove_key(&key, may_empty, &job).await;
         change.fleet.forget_keys(&change.container, &change.container.owner);
         change.fleet.refresh(&change.container).await;
         // Now nobody can log in with it who has not yet begun to.
@@ -118,16 +107,7 @@ pub(super) async fn remove(
 }
 
 impl Change {
-    fn new(container: &Arc<Container>, context: &Context) -> Result<Self, Failure> {
-        Ok(Self {
-            container: Arc::clone(container),
-            client: context.incus(container)?,
-            fleet: context.fleet.clone(),
-            end_sessions: Arc::clone(&context.end_sessions),
-        })
-    }
-
-    async fn add(&self, keys: &[AuthorizedKey], job: &Job) -> Result<bool, Failure> {
+    async fn add_keys(&self, keys: &[AuthorizedKey], job: &Job) -> Result<bool, Failure> {
         let (name, owner) = (&self.container.name, &self.container.owner);
         job.plan(2);
         job.step(&format!("write the label of {name}"));
@@ -147,7 +127,12 @@ impl Change {
         self.inside(KeyChange { add: keys, remove: &[] }, &done, job).await
     }
 
-    async fn remove(&self, key: &PublicKey, may_empty: bool, job: &Job) -> Result<bool, Failure> {
+    async fn remove_key(
+        &self,
+        key: &PublicKey,
+        may_empty: bool,
+        job: &Job,
+    ) -> Result<bool, Failure> {
         let (name, owner) = (&self.container.name, &self.container.owner);
         job.plan(2);
         job.step(&format!("write the label of {name}"));
