@@ -16,6 +16,7 @@
 //! | [`incus`] | the Incus REST API over any stream |
 //! | [`fleet`] | what runs where: one writer, published on a watch channel |
 //! | [`health`] | what is alive: checks, and the machine that reads their results |
+//! | [`gateway`] | what the kernel forwards: rules of our own chains |
 //! | [`reach`] | a byte stream to a container's sshd: direct, link, exec |
 //! | [`command`] | the console grammar: arguments, rights, reports |
 //! | [`console`] | the SSH server that serves commands on a stream; the control socket |
@@ -37,6 +38,7 @@ pub mod config;
 pub mod console;
 pub mod door;
 pub mod fleet;
+pub mod gateway;
 pub mod health;
 pub mod incus;
 pub mod link;

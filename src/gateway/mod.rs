@@ -1,0 +1,3 @@
+//! What the kernel forwards: public ports to the backend that is alive.
+
+pub mod rules;

@@ -1,0 +1,325 @@
+//! The packet filter's rules as text for `iptables-restore --noflush`. Pure: what is there and what is
+//! wanted go in, what to apply comes out.
+//!
+//! Only chains of our own are ever filled; of others only the jumps to them. Every value is a
+//! number, an address or a word of ours: nothing that anybody typed.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+};
+
+/// Our chain behind a chain of the kernel, and the table that both are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    table: &'static str,
+    chain: &'static str,
+    ours: &'static str,
+}
+
+/// Where packets to public ports get their new destination, where connections to it get our own
+/// address as their source, and where they are let through.
+const PLACES: [Place; 3] = [
+    Place { table: "nat", chain: "PREROUTING", ours: "CONTAINARIUM-PRE" },
+    Place { table: "nat", chain: "POSTROUTING", ours: "CONTAINARIUM-POST" },
+    Place { table: "filter", chain: "FORWARD", ours: "CONTAINARIUM-FORWARD" },
+];
+
+/// Tables, in the order in which they are written.
+const TABLES: [&str; 2] = ["nat", "filter"];
+
+/// A protocol with ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// Packets to a public port go to a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Forward {
+    /// Of which protocol.
+    pub protocol: Protocol,
+    /// To this address of the sentinel; to any of them if there is none.
+    pub listen: Option<IpAddr>,
+    /// To this port.
+    pub port: u16,
+    /// Where they go.
+    pub to: SocketAddr,
+    /// The backend sees the sentinel's address instead of the client's: needed where its answers
+    /// would not come back through the sentinel.
+    pub masquerade: bool,
+}
+
+/// An address family: each has tables of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// IPv4: `iptables`.
+    V4,
+    /// IPv6: `ip6tables`.
+    V6,
+}
+
+/// Everything that is to be forwarded. Each public port once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuleSet {
+    forwards: BTreeSet<Forward>,
+}
+
+impl Forward {
+    fn family(&self) -> Family {
+        if self.to.is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+}
+
+impl RuleSet {
+    /// The rules for `forwards`. Of two for one port the first counts; one between families means
+    /// nothing.
+    #[must_use]
+    pub fn new(forwards: impl IntoIterator<Item = Forward>) -> Self {
+        let mut taken = BTreeSet::new();
+        let fits = |f: &Forward| f.listen.is_none_or(|a| a.is_ipv4() == f.to.is_ipv4());
+        let forwards = forwards
+            .into_iter()
+            .filter(fits)
+            .filter(|f| taken.insert((f.family(), f.protocol, f.listen, f.port)))
+            .collect();
+        Self { forwards }
+    }
+
+    /// The forwards of a family.
+    pub fn of(&self, family: Family) -> impl Iterator<Item = &Forward> {
+        self.forwards.iter().filter(move |f| f.family() == family)
+    }
+
+    /// Every destination.
+    #[must_use]
+    pub fn targets(&self) -> BTreeSet<(Protocol, SocketAddr)> {
+        self.forwards.iter().map(|f| (f.protocol, f.to)).collect()
+    }
+
+    /// Text for `iptables-restore --noflush` that makes our chains what they should be, given what
+    /// `iptables-save` said: a jump to them is added where none is, and taken away where there is
+    /// more than one, so that there is one afterwards whatever happened before.
+    #[must_use]
+    pub fn apply(&self, family: Family, saved: &str) -> String {
+        let mut text = String::new();
+        for table in TABLES {
+            let _ = writeln!(text, "*{table}");
+            let places = || PLACES.iter().filter(|p| p.table == table);
+            for place in places() {
+                let _ = writeln!(text, ":{} - [0:0]", place.ours);
+            }
+            for place in places() {
+                for rule in self.rules(family, place) {
+                    let _ = writeln!(text, "-A {} {rule}", place.ours);
+                }
+                match jumps(saved, place) {
+                    0 => {
+                        let _ = writeln!(text, "-I {} 1 -j {}", place.chain, place.ours);
+                    }
+                    n => {
+                        for _ in 1..n {
+                            let _ = writeln!(text, "-D {} -j {}", place.chain, place.ours);
+                        }
+                    }
+                }
+            }
+            text.push_str("COMMIT\n");
+        }
+        text
+    }
+
+    fn rules(&self, family: Family, place: &Place) -> Vec<String> {
+        let mut rules = Vec::new();
+        for forward in self.of(family) {
+            let Forward { protocol, listen, port, to, masquerade } = forward;
+            let (protocol, ip, to_port) = (protocol.name(), to.ip(), to.port());
+            match place.ours {
+                "CONTAINARIUM-PRE" => {
+                    let listen = listen.map_or_else(String::new, |a| format!("-d {a} "));
+                    rules.push(format!(
+                        "{listen}-p {protocol} -m {protocol} --dport {port} -m addrtype --dst-type LOCAL \
+                         -j DNAT --to-destination {to}"
+                    ));
+                }
+                "CONTAINARIUM-POST" if *masquerade => rules.push(format!(
+                    "-d {ip} -p {protocol} -m {protocol} --dport {to_port} -m conntrack --ctstate DNAT \
+                     -j MASQUERADE"
+                )),
+                "CONTAINARIUM-FORWARD" => {
+                    rules.push(format!(
+                        "-d {ip} -p {protocol} -m {protocol} --dport {to_port} -m conntrack \
+                         --ctstate DNAT -j ACCEPT"
+                    ));
+                    rules.push(format!(
+                        "-s {ip} -p {protocol} -m {protocol} --sport {to_port} -m conntrack \
+                         --ctstate DNAT --ctdir REPLY -j ACCEPT"
+                    ));
+                }
+                _ => {}
+            }
+        }
+        // Two public ports may lead to one destination.
+        rules.dedup();
+        rules
+    }
+}
+
+/// Text for `iptables-restore --noflush` that takes everything of ours away.
+#[must_use]
+pub fn remove(saved: &str) -> String {
+    let mut text = String::new();
+    for table in TABLES {
+        let there: Vec<&Place> = PLACES
+            .iter()
+            .filter(|p| p.table == table && section(saved, table).any(|l| declares(l, p.ours)))
+            .collect();
+        if there.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "*{table}");
+        for place in &there {
+            for _ in 0..jumps(saved, place) {
+                let _ = writeln!(text, "-D {} -j {}", place.chain, place.ours);
+            }
+            let _ = writeln!(text, "-F {0}\n-X {0}", place.ours);
+        }
+        text.push_str("COMMIT\n");
+    }
+    text
+}
+
+/// What `iptables-save` says of our chains and the jumps to them, without counters: two of these
+/// are equal as long as nobody interfered.
+#[must_use]
+pub fn ours(saved: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for table in TABLES {
+        for line in section(saved, table) {
+            let is_ours = PLACES
+                .iter()
+                .any(|p| p.table == table && line.split([' ', ':']).any(|word| word == p.ours));
+            if is_ours {
+                let line = line.split(" [").next().unwrap_or_default();
+                lines.push(format!("{table} {line}"));
+            }
+        }
+    }
+    lines
+}
+
+impl Protocol {
+    /// Its name in `iptables`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// The lines of a table.
+fn section<'s>(saved: &'s str, table: &str) -> impl Iterator<Item = &'s str> {
+    let head = format!("*{table}");
+    let lines = saved.lines().skip_while(move |line| *line != head).skip(1);
+    lines.take_while(|line| *line != "COMMIT")
+}
+
+fn declares(line: &str, chain: &str) -> bool {
+    line.strip_prefix(':').and_then(|l| l.split(' ').next()) == Some(chain)
+}
+
+/// How many jumps lead to our chain at this place.
+fn jumps(saved: &str, place: &Place) -> usize {
+    let jump = format!("-A {} -j {}", place.chain, place.ours);
+    section(saved, place.table).filter(|line| *line == jump).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forward(port: u16, to: &str) -> Forward {
+        let (protocol, listen) = (Protocol::Tcp, None);
+        Forward { protocol, listen, port, to: to.parse().unwrap(), masquerade: true }
+    }
+
+    #[test]
+    fn a_rule_set_is_one_text_for_each_family() {
+        let mut second = forward(443, "198.51.100.11:8443");
+        second.masquerade = false;
+        second.listen = Some("203.0.113.10".parse().unwrap());
+        let rules = RuleSet::new([
+            forward(80, "198.51.100.11:80"),
+            forward(80, "198.51.100.12:80"),
+            second,
+            forward(80, "[2001:db8::1]:80"),
+        ]);
+        insta::assert_snapshot!(rules.apply(Family::V4, ""), @"
+        *nat
+        :CONTAINARIUM-PRE - [0:0]
+        :CONTAINARIUM-POST - [0:0]
+        -A CONTAINARIUM-PRE -p tcp -m tcp --dport 80 -m addrtype --dst-type LOCAL -j DNAT --to-destination 198.51.100.11:80
+        -A CONTAINARIUM-PRE -d 203.0.113.10 -p tcp -m tcp --dport 443 -m addrtype --dst-type LOCAL -j DNAT --to-destination 198.51.100.11:8443
+        -I PREROUTING 1 -j CONTAINARIUM-PRE
+        -A CONTAINARIUM-POST -d 198.51.100.11 -p tcp -m tcp --dport 80 -m conntrack --ctstate DNAT -j MASQUERADE
+        -I POSTROUTING 1 -j CONTAINARIUM-POST
+        COMMIT
+        *filter
+        :CONTAINARIUM-FORWARD - [0:0]
+        -A CONTAINARIUM-FORWARD -d 198.51.100.11 -p tcp -m tcp --dport 80 -m conntrack --ctstate DNAT -j ACCEPT
+        -A CONTAINARIUM-FORWARD -s 198.51.100.11 -p tcp -m tcp --sport 80 -m conntrack --ctstate DNAT --ctdir REPLY -j ACCEPT
+        -A CONTAINARIUM-FORWARD -d 198.51.100.11 -p tcp -m tcp --dport 8443 -m conntrack --ctstate DNAT -j ACCEPT
+        -A CONTAINARIUM-FORWARD -s 198.51.100.11 -p tcp -m tcp --sport 8443 -m conntrack --ctstate DNAT --ctdir REPLY -j ACCEPT
+        -I FORWARD 1 -j CONTAINARIUM-FORWARD
+        COMMIT
+        ");
+        let v6 = rules.apply(Family::V6, "");
+        assert!(v6.contains("--to-destination [2001:db8::1]:80") && !v6.contains("198.51"), "{v6}");
+    }
+
+    const SAVED: &str = "\
+# Generated by iptables-save
+*nat
+:PREROUTING ACCEPT [7:420]
+:POSTROUTING ACCEPT [0:0]
+:CONTAINARIUM-PRE - [0:0]
+:DOCKER - [0:0]
+-A PREROUTING -j CONTAINARIUM-PRE
+-A PREROUTING -j CONTAINARIUM-PRE
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A CONTAINARIUM-PRE -p tcp -m tcp --dport 80 -j DNAT --to-destination 198.51.100.11:80
+COMMIT
+*filter
+:FORWARD DROP [1:2]
+-A FORWARD -j DOCKER-USER
+COMMIT
+";
+
+    #[test]
+    fn there_is_one_jump_afterwards_and_nothing_foreign_is_touched() {
+        let text = RuleSet::default().apply(Family::V4, SAVED);
+        assert_eq!(text.matches("PREROUTING").count(), 1, "{text}");
+        assert!(text.contains("-D PREROUTING -j CONTAINARIUM-PRE\n"), "{text}");
+        assert!(text.contains("-I FORWARD 1 -j CONTAINARIUM-FORWARD\n"), "{text}");
+        assert!(!text.contains("DOCKER") && !text.contains("DROP"), "{text}");
+        let gone = remove(SAVED);
+        assert_eq!(gone.matches("-D PREROUTING -j CONTAINARIUM-PRE").count(), 2, "{gone}");
+        assert!(gone.contains("-X CONTAINARIUM-PRE") && !gone.contains("filter"), "{gone}");
+        assert_eq!(remove(""), "");
+    }
+
+    #[test]
+    fn interference_is_seen_and_counters_are_not() {
+        let before = ours(SAVED);
+        assert_eq!(before.len(), 4, "{before:?}");
+        assert_eq!(ours(&SAVED.replace("[0:0]", "[9:99]").replace("DOCKER", "OTHER")), before);
+        assert_ne!(ours(&SAVED.replace("198.51.100.11", "198.51.100.12")), before);
+        assert_ne!(ours(&SAVED.replacen("-A PREROUTING -j CONTAINARIUM-PRE\n", "", 2)), before);
+    }
+}
