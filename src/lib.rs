@@ -17,6 +17,7 @@
 //! | [`fleet`] | what runs where: one writer, published on a watch channel |
 //! | [`health`] | what is alive: checks, and the machine that reads their results |
 //! | [`gateway`] | what the kernel forwards: rules of our own chains |
+//! | [`recovery`] | what to do about a host that is down: start it, with restraint |
 //! | [`reach`] | a byte stream to a container's sshd: direct, link, exec |
 //! | [`command`] | the console grammar: arguments, rights, reports |
 //! | [`console`] | the SSH server that serves commands on a stream; the control socket |
@@ -45,6 +46,7 @@ pub mod link;
 pub mod model;
 pub mod process;
 pub mod reach;
+pub mod recovery;
 pub mod store;
 pub mod telemetry;
 pub mod wire;

@@ -1,0 +1,3 @@
+//! What to do about a host that is down: a plan decides, the kinds do it.
+
+pub mod plan;
