@@ -117,15 +117,13 @@ impl RuleSet {
                 for rule in self.rules(family, place) {
                     let _ = writeln!(text, "-A {} {rule}", place.ours);
                 }
-                match jumps(saved, place) {
-                    0 => {
-                        let _ = writeln!(text, "-I {} 1 -j {}", place.chain, place.ours);
+                let jumps = jumps(saved, place);
+                if jumps != 1 {
+                    // Deleting takes the first: the one that is left could be behind anything.
+                    for _ in 0..jumps {
+                        let _ = writeln!(text, "-D {} -j {}", place.chain, place.ours);
                     }
-                    n => {
-                        for _ in 1..n {
-                            let _ = writeln!(text, "-D {} -j {}", place.chain, place.ours);
-                        }
-                    }
+                    let _ = writeln!(text, "-I {} 1 -j {}", place.chain, place.ours);
                 }
             }
             text.push_str("COMMIT\n");
@@ -304,8 +302,12 @@ COMMIT
     #[test]
     fn there_is_one_jump_afterwards_and_nothing_foreign_is_touched() {
         let text = RuleSet::default().apply(Family::V4, SAVED);
-        assert_eq!(text.matches("PREROUTING").count(), 1, "{text}");
-        assert!(text.contains("-D PREROUTING -j CONTAINARIUM-PRE\n"), "{text}");
+        let jumps = "-D PREROUTING -j CONTAINARIUM-PRE\n-D PREROUTING -j CONTAINARIUM-PRE\n\
+            -I PREROUTING 1 -j CONTAINARIUM-PRE\n";
+        assert!(text.contains(jumps) && text.matches("PREROUTING").count() == 3, "{text}");
+        let one = SAVED.replacen("-A PREROUTING -j CONTAINARIUM-PRE\n", "", 1);
+        let text = RuleSet::default().apply(Family::V4, &one);
+        assert!(!text.contains("PREROUTING"), "{text}");
         assert!(text.contains("-I FORWARD 1 -j CONTAINARIUM-FORWARD\n"), "{text}");
         assert!(!text.contains("DOCKER") && !text.contains("DROP"), "{text}");
         let gone = remove(SAVED);

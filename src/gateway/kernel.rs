@@ -1,0 +1,166 @@
+//! The programs that change the kernel's packet filter: `iptables-save`, `iptables-restore`,
+//! `conntrack`, and their IPv6 forms. Text of ours goes in by standard input; no shell is involved.
+
+use std::{io, net::SocketAddr, process::Stdio, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use super::rules::{Family, Protocol};
+use crate::model::text::printable_bytes;
+
+/// How long a program may take in all.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// How long `iptables` waits for its lock, in seconds: others hold it for milliseconds.
+const LOCK: &str = "5";
+
+/// Longest output read, in bytes: some ten thousand rules.
+const MAX_OUTPUT: u64 = 4 * 1024 * 1024;
+
+/// Longest complaint shown, in bytes.
+const MAX_COMPLAINT: usize = 300;
+
+/// Why the packet filter is not as wanted.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// The program is not there, or cannot be run.
+    #[error("run {program}: {source}")]
+    Run {
+        /// Its name.
+        program: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It took longer than 10 s.
+    #[error("{0} takes too long")]
+    Timeout(&'static str),
+    /// It refused.
+    #[error("{program}: {said}")]
+    Refused {
+        /// Its name.
+        program: &'static str,
+        /// What it said, printable.
+        said: String,
+    },
+}
+
+/// Which of the kernel's two packet filters is meant: a machine should use one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Firewall {
+    /// The one that this machine's administrator chose (`update-alternatives`).
+    #[default]
+    Iptables,
+    /// nftables, by `iptables-nft`.
+    Nft,
+    /// The old tables, by `iptables-legacy`.
+    Legacy,
+}
+
+impl Firewall {
+    /// What `iptables-save` says of a family.
+    pub(super) async fn save(self, family: Family) -> Result<String, KernelError> {
+        run(self.programs(family).0, &[], "").await
+    }
+
+    /// Applies a text of [`super::rules`] in one piece: all of it, or nothing.
+    pub(super) async fn restore(self, family: Family, text: &str) -> Result<(), KernelError> {
+        run(self.programs(family).1, &["--noflush", "--wait", LOCK], text).await.map(drop)
+    }
+
+    fn programs(self, family: Family) -> (&'static str, &'static str) {
+        match (self, family) {
+            (Self::Iptables, Family::V4) => ("iptables-save", "iptables-restore"),
+            (Self::Iptables, Family::V6) => ("ip6tables-save", "ip6tables-restore"),
+            (Self::Nft, Family::V4) => ("iptables-nft-save", "iptables-nft-restore"),
+            (Self::Nft, Family::V6) => ("ip6tables-nft-save", "ip6tables-nft-restore"),
+            (Self::Legacy, Family::V4) => ("iptables-legacy-save", "iptables-legacy-restore"),
+            (Self::Legacy, Family::V6) => ("ip6tables-legacy-save", "ip6tables-legacy-restore"),
+        }
+    }
+}
+
+/// Forgets connections that were led to `to`: their clients get a new answer at once instead of
+/// waiting for one from a host that is gone. That there is none is no error.
+pub(super) async fn forget(protocol: Protocol, to: SocketAddr) -> Result<(), KernelError> {
+    let family = if to.is_ipv4() { "ipv4" } else { "ipv6" };
+    let (address, port) = (to.ip().to_string(), to.port().to_string());
+    let arguments = [
+        "-D",
+        "-f",
+        family,
+        "-p",
+        protocol.name(),
+        "--reply-src",
+        &address,
+        "--reply-port-src",
+        &port,
+    ];
+    match run("conntrack", &arguments, "").await {
+        Err(KernelError::Refused { said, .. }) if said.contains("0 flow entries") => Ok(()),
+        done => done.map(drop),
+    }
+}
+
+/// Whether the kernel forwards packets of a family at all.
+pub(super) fn forwards(family: Family) -> bool {
+    let file = match family {
+        Family::V4 => "/proc/sys/net/ipv4/ip_forward",
+        Family::V6 => "/proc/sys/net/ipv6/conf/all/forwarding",
+    };
+    std::fs::read_to_string(file).is_ok_and(|text| text.trim() == "1")
+}
+
+async fn run(
+    program: &'static str,
+    arguments: &[&str],
+    input: &str,
+) -> Result<String, KernelError> {
+    let failed = |source| KernelError::Run { program, source };
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let done = timeout(LIMIT, exchange(&mut child, input)).await;
+    let (success, output, complaint) =
+        done.map_err(|_| KernelError::Timeout(program))?.map_err(failed)?;
+    if success {
+        return Ok(String::from_utf8_lossy(&output).into_owned());
+    }
+    Err(KernelError::Refused { program, said: printable_bytes(&complaint, MAX_COMPLAINT) })
+}
+
+async fn exchange(child: &mut Child, input: &str) -> io::Result<(bool, Vec<u8>, Vec<u8>)> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let write = async {
+        if let Some(mut stdin) = stdin {
+            // It may have refused before it read everything: its status tells.
+            let _ = stdin.write_all(input.as_bytes()).await;
+        }
+    };
+    let (mut output, mut complaint) = (Vec::new(), Vec::new());
+    let read = async {
+        if let Some(stdout) = stdout {
+            stdout.take(MAX_OUTPUT).read_to_end(&mut output).await?;
+        }
+        io::Result::Ok(())
+    };
+    let hear = async {
+        if let Some(stderr) = stderr {
+            stderr.take(MAX_OUTPUT).read_to_end(&mut complaint).await?;
+        }
+        io::Result::Ok(())
+    };
+    let ((), read, heard) = tokio::join!(write, read, hear);
+    read?;
+    heard?;
+    let status = child.wait().await?;
+    Ok((status.success(), output, complaint))
+}
