@@ -3,6 +3,7 @@
 
 mod driver;
 mod kernel;
+pub mod page;
 pub mod primary;
 pub mod rules;
 
