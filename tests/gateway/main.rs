@@ -1,6 +1,8 @@
 //! The packet filter of a network namespace, kept by the gateway while others use it, too. Both of
 //! the kernel's filters. Needs root.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::{
     fs::File,
     os::fd::AsFd,
