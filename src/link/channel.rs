@@ -35,7 +35,7 @@ type Messages = Pin<Box<dyn Stream<Item = ChannelMsg> + Send>>;
 /// What the channels of one connection share.
 #[derive(Clone, Default)]
 pub(super) struct Partings {
-    /// Owner of the tasks that close channels.
+    /// Owner of the tasks that open and close channels.
     tasks: TaskTracker,
     /// How many channels the peer did not close in time, which `russh` therefore keeps.
     kept: Arc<AtomicUsize>,
@@ -44,6 +44,11 @@ pub(super) struct Partings {
 impl Partings {
     pub(super) fn kept(&self) -> usize {
         self.kept.load(Ordering::Relaxed)
+    }
+
+    /// Runs what must come to its end, whoever stops waiting for it.
+    pub(super) fn own(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 }
 

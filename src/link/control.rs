@@ -113,6 +113,7 @@ pub(super) struct Peer {
 }
 
 /// What a stream leads to.
+#[derive(Clone)]
 pub(super) enum Target {
     /// A unix socket on the backend.
     Unix(String),
@@ -223,7 +224,7 @@ impl Link {
         // A connection may have died unnoticed since it was last used: then a new one is tried.
         for _ in 0..2 {
             let (session, fresh) = self.session().await?;
-            match timeout(patience, session.open(target)).await {
+            match timeout(patience, session.open(target.clone())).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
                     return Err(refused(printable(&format!("{reason:?}"), MAX_TEXT)));

@@ -15,7 +15,7 @@ use russh::{
     keys::PrivateKeyWithHashAlg,
 };
 use ssh_key::{Algorithm, HashAlg, PrivateKey};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::oneshot};
 
 use super::{
     Stream,
@@ -76,8 +76,22 @@ impl Session {
         self.partings.kept()
     }
 
-    /// Opens a stream. The caller bounds the time.
-    pub(super) async fn open(&self, target: &Target) -> Result<Stream, russh::Error> {
+    /// Opens a stream. The caller bounds the time, and may stop waiting: what opens after that is
+    /// closed again. Left open and silent, it would be the last that an Incus hears, which reads
+    /// the first bytes of a connection to its socket before it accepts another (6.0.4 and 7.3).
+    pub(super) async fn open(self: &Arc<Self>, target: Target) -> Result<Stream, russh::Error> {
+        let (hand_over, opened) = oneshot::channel();
+        let session = Arc::clone(self);
+        self.partings.own(async move {
+            let stream = session.open_to_end(&target).await;
+            // A stream that nobody takes ends here.
+            drop(hand_over.send(stream));
+        });
+        opened.await.unwrap_or(Err(russh::Error::Disconnect))
+    }
+
+    /// Waits for the peer's answer, or for the end of the connection, which its keepalive notices.
+    async fn open_to_end(&self, target: &Target) -> Result<Stream, russh::Error> {
         let channel = match target {
             Target::Unix(path) => {
                 self.handle.channel_open_direct_streamlocal(path.as_str()).await?
