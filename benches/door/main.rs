@@ -25,6 +25,7 @@ mod flow;
 #[allow(dead_code, unused_imports, clippy::pedantic, reason = "it belongs to the tests")]
 mod harness;
 mod idle;
+mod list;
 mod login;
 mod machine;
 mod rate;
@@ -51,6 +52,8 @@ pub struct Effort {
     pub burst: usize,
     /// Containers created.
     pub creations: usize,
+    /// Containers listed, on two backends.
+    pub listed: usize,
     /// How many idle sessions are held, in rising order.
     pub idle: &'static [usize],
 }
@@ -63,6 +66,7 @@ const FULL: Effort = Effort {
     stall: Duration::from_secs(60),
     burst: 1000,
     creations: 10,
+    listed: 200,
     idle: &[100, 1000],
 };
 const QUICK: Effort = Effort {
@@ -73,6 +77,7 @@ const QUICK: Effort = Effort {
     stall: Duration::from_secs(2),
     burst: 20,
     creations: 2,
+    listed: 20,
     idle: &[20],
 };
 
@@ -97,6 +102,7 @@ fn main() {
     let agent = login::with_agent(&scene, &effort);
     let rates = rate::measure(&scene, &effort);
     let creations = create::measure(&scene, &effort);
+    let listings = list::measure(&scene, &effort);
     let results = Results {
         flows,
         echoes,
@@ -104,6 +110,7 @@ fn main() {
         agent,
         rates,
         creations,
+        listings,
         idle,
         machine: machine::describe(),
         effort,

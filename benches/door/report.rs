@@ -8,6 +8,7 @@ use crate::{
     echo::Echoes,
     flow::{CIPHERS, Direction, Flow, Key},
     idle::Idle,
+    list::Listing,
     login::{AGENT_KEYS, KINDS, Logins},
     rate::{PER_SECOND, Rate},
     scene::Way,
@@ -21,6 +22,7 @@ pub struct Results {
     pub agent: Vec<f64>,
     pub rates: Vec<Rate>,
     pub creations: Vec<Creation>,
+    pub listings: Vec<Listing>,
     pub idle: Vec<Idle>,
     pub machine: String,
     pub effort: Effort,
@@ -89,6 +91,7 @@ pub fn render(results: &Results) -> String {
     out += &results.login_times();
     out += &results.login_rates();
     out += &results.created();
+    out += &results.listed();
     out += &results.memory();
     out + METHOD
 }
@@ -182,6 +185,10 @@ impl Results {
         aim(&mut out, "`create` of a small image, ms: under 3000", total, AtMost(3000.0));
         let own = median(self.creations.iter().map(|c| c.own));
         aim(&mut out, "the sentinel's own share of it, ms: under 300", own, AtMost(300.0));
+        let listed = median(self.listings.iter().map(|l| l.local));
+        let what =
+            format!("`list` of {} containers on two backends, ms: under 50", self.effort.listed);
+        aim(&mut out, &what, listed, AtMost(50.0));
         let idle = &self.idle[0];
         aim(&mut out, "KiB per idle session: at most 8", idle.per_session(), AtMost(8.0));
         aim(&mut out, "MiB of an idle process: under 16", idle.empty / 1024.0, AtMost(16.0));
@@ -253,6 +260,16 @@ impl Results {
         row(&mut out, "`ssh SENTINEL create` until one can log in", [total]);
         let own = spread(self.creations.iter().map(|c| c.own), 0);
         row(&mut out, "of that without Incus, what runs inside, and the boot", [own]);
+        out + "\n"
+    }
+
+    fn listed(&self) -> String {
+        let title = format!("Listing {} containers, ms: median (range)", self.effort.listed);
+        let mut out = table(&title, &["", "time"]);
+        let local = spread(self.listings.iter().map(|l| l.local), 1);
+        row(&mut out, "`containarium list`, process and all", [local]);
+        let remote = spread(self.listings.iter().map(|l| l.remote), 1);
+        row(&mut out, "`ssh SENTINEL list` on a connection that stands", [remote]);
         out + "\n"
     }
 
