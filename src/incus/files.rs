@@ -2,18 +2,26 @@
 
 use std::time::Duration;
 
-use hyper::{HeaderMap, Method};
+use hyper::{HeaderMap, Method, StatusCode};
+use tokio::time::sleep;
 
 use super::{
     Client, IncusError,
     api::Envelope,
     client::{CALL_DEADLINE, escape, failed},
+    http::Answer,
 };
 
 /// Longest list of names, in bytes.
 const MAX_NAMES: usize = 256 * 1024;
-/// For the first look into an instance that does not run: Incus mounts it.
-const FIRST_DEADLINE: Duration = Duration::from_secs(10);
+/// For the first look into an instance that does not run: Incus mounts it and starts a server for
+/// its files, which takes a busy host with twenty creations at once over 10 s.
+const FIRST_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How often a file is asked for while Incus is between two of its file servers, and the pause
+/// before the next time: an instance's ends when nobody uses it, and the next starts within 50 ms.
+const TRIES: usize = 5;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A regular file inside an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +59,10 @@ impl Client {
         path: &str,
         limit: usize,
     ) -> Result<Option<File>, IncusError> {
-        let path = format!("/1.0/instances/{}/files?path={}", escape(instance), escape(path));
-        let answer = self.send(Method::GET, &path, None, limit, CALL_DEADLINE).await?;
-        if !answer.status.is_success() {
-            let error = failed(&path, &answer);
-            return if error.is_not_found() { Ok(None) } else { Err(error) };
-        }
+        let url = url(instance, path);
+        let Some(answer) = self.ask_file(Method::GET, &url, limit, CALL_DEADLINE).await? else {
+            return Ok(None);
+        };
         if header(&answer.headers, "x-incus-type") != Some("file") {
             return Ok(None);
         }
@@ -67,49 +73,71 @@ impl Client {
     /// The names in a directory inside an instance; none if there is no such directory.
     ///
     /// # Errors
-    /// As [`IncusError`] tells; nothing is retried.
+    /// As [`IncusError`] tells.
     pub async fn names_in(&self, instance: &str, path: &str) -> Result<Vec<String>, IncusError> {
-        let path = format!("/1.0/instances/{}/files?path={}", escape(instance), escape(path));
-        let answer = self.send(Method::GET, &path, None, MAX_NAMES, FIRST_DEADLINE).await?;
-        if !answer.status.is_success() {
-            let error = failed(&path, &answer);
-            return if error.is_not_found() { Ok(Vec::new()) } else { Err(error) };
+        let url = url(instance, path);
+        let answer = self.ask_file(Method::GET, &url, MAX_NAMES, FIRST_DEADLINE).await?;
+        match answer.filter(|a| header(&a.headers, "x-incus-type") == Some("directory")) {
+            Some(answer) => Envelope::open(&url, &answer.body)?.metadata(&url),
+            None => Ok(Vec::new()),
         }
-        if header(&answer.headers, "x-incus-type") != Some("directory") {
-            return Ok(Vec::new());
-        }
-        Envelope::open(&path, &answer.body)?.metadata(&path)
     }
 
     /// Removes a file inside an instance. That it is gone already is no error.
     ///
     /// # Errors
-    /// As [`IncusError`] tells; nothing is retried.
+    /// As [`IncusError`] tells.
     pub async fn remove_file(&self, instance: &str, path: &str) -> Result<(), IncusError> {
-        let path = format!("/1.0/instances/{}/files?path={}", escape(instance), escape(path));
-        match self.call(Method::DELETE, &path, None).await {
-            Err(error) if !error.is_not_found() => Err(error),
-            Ok(_) | Err(_) => Ok(()),
-        }
+        let url = url(instance, path);
+        self.ask_file(Method::DELETE, &url, MAX_NAMES, FIRST_DEADLINE).await.map(drop)
     }
 
     /// Owner and permission bits of a file or directory inside an instance; `None`: there is none.
     ///
     /// # Errors
-    /// As [`IncusError`] tells; nothing is retried.
+    /// As [`IncusError`] tells.
     pub async fn owner(
         &self,
         instance: &str,
         path: &str,
     ) -> Result<Option<(u32, u32)>, IncusError> {
-        let path = format!("/1.0/instances/{}/files?path={}", escape(instance), escape(path));
-        let answer = self.send(Method::HEAD, &path, None, 0, CALL_DEADLINE).await?;
-        if answer.status.is_success() {
-            return Ok(Some(owner(&answer.headers)));
-        }
-        let error = failed(&path, &answer);
-        if error.is_not_found() { Ok(None) } else { Err(error) }
+        let url = url(instance, path);
+        let answer = self.ask_file(Method::HEAD, &url, 0, CALL_DEADLINE).await?;
+        Ok(answer.map(|answer| owner(&answer.headers)))
     }
+
+    /// Asks for a file; `None`: there is none.
+    async fn ask_file(
+        &self,
+        method: Method,
+        url: &str,
+        limit: usize,
+        deadline: Duration,
+    ) -> Result<Option<Answer>, IncusError> {
+        let mut left = TRIES;
+        loop {
+            left -= 1;
+            let answer = self.send(method.clone(), url, None, limit, deadline).await?;
+            if answer.status.is_success() {
+                return Ok(Some(answer));
+            }
+            let error = failed(url, &answer);
+            if error.is_not_found() {
+                return Ok(None);
+            }
+            // The answer to HEAD has no words.
+            let passes = error.is_between_file_servers()
+                || method == Method::HEAD && answer.status == StatusCode::INTERNAL_SERVER_ERROR;
+            if left == 0 || !passes {
+                return Err(error);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+fn url(instance: &str, path: &str) -> String {
+    format!("/1.0/instances/{}/files?path={}", escape(instance), escape(path))
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -139,6 +139,11 @@ impl IncusError {
         }
     }
 
+    /// The server of an instance's files ended while Incus reached for it (6.0.4).
+    fn is_between_file_servers(&self) -> bool {
+        self.code() == Some(500) && self.says("forkfile.sock")
+    }
+
     fn says(&self, words: &str) -> bool {
         match self {
             Self::Api { message, .. } => message.contains(words),

@@ -1,6 +1,13 @@
 //! The client against a server that misbehaves.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -99,4 +106,38 @@ async fn a_refusal_is_read_whatever_the_limit() {
         Some(http("404 Not Found", r#"{"type":"error","error_code":404,"error":"Not Found"}"#))
     });
     assert_eq!(client.read_file("a", "/x", 10).await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_server_that_just_ended_is_asked_again() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let client = client(|_| {
+        let asked = ASKED.fetch_add(1, Ordering::Relaxed);
+        Some(if asked < 2 {
+            http(
+                "500 Internal Server Error",
+                r#"{"type":"error","error_code":500,"error":"dial unix /proc/self/fd/53/forkfile.sock: connect: no such file or directory"}"#,
+            )
+        } else {
+            let body = r#"{"type":"sync","metadata":["a","b"]}"#;
+            let length = body.len();
+            format!("HTTP/1.1 200 OK\r\nX-Incus-Type: directory\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+        })
+    });
+    assert_eq!(client.names_in("a", "/x").await.unwrap(), ["a", "b"]);
+    assert_eq!(ASKED.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_troubles_with_files_are_told_at_once() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let client = client(|_| {
+        ASKED.fetch_add(1, Ordering::Relaxed);
+        Some(http(
+            "500 Internal Server Error",
+            r#"{"type":"error","error_code":500,"error":"disk quota exceeded"}"#,
+        ))
+    });
+    assert!(matches!(client.names_in("a", "/x").await, Err(IncusError::Api { code: 500, .. })));
+    assert_eq!(ASKED.load(Ordering::Relaxed), 1);
 }

@@ -43,7 +43,7 @@ fn defaults_are_what_the_documentation_says() {
             wait: Duration::from_secs(120),
             drain: Duration::from_secs(30),
             user_ca_keys: Vec::new(),
-            max_startups_per_source: 10,
+            max_startups_per_source: 32,
             max_startups: 128,
         }
     );

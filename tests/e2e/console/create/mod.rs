@@ -155,21 +155,25 @@ fn twenty_at_once_are_spread_and_each_is_shown_and_ready() {
             quiet_delete(backend, &[name]);
         }
     }
-    make_key(&world().dir, "cr-many");
+    let dir = &world().dir;
+    make_key(dir, "cr-many");
+    // With the limits of a sentinel that nobody configured.
+    let text = config_of(dir, 2295, "").replace("max_startups_per_source = 100\n", "");
+    let _sentinel = Sentinel::start(dir, "cr-many", &text);
     let run = world().client_within(
         std::time::Duration::from_secs(300),
         "for i in {0..19}; do\n\
-           ssh -F $CFG sentinel \"create cr-many$i --ssh-key - --image small\" \
+           ssh -p 2295 -F $CFG sentinel \"create cr-many$i --ssh-key - --image small\" \
              < $DIR/cr-many.pub > out$i 2> err$i || tail -n 4 err$i >&2 &\n\
          done; wait\n\
          for i in {0..19}; do\n\
            tail -n 1 out$i; grep -c '^\\[7/7\\] set the labels$' err$i\n\
-           ssh -F $CFG -i $DIR/cr-many cr-many$i@$DOOR hostname\n\
+           ssh -p 2295 -F $CFG -i $DIR/cr-many cr-many$i@$DOOR hostname\n\
          done",
     );
     let door = lab().get("LAB_SENTINEL_ADDRESS");
     let expected = people.iter().fold(String::new(), |all, name| {
-        all + &format!("ssh {name}@{door}\n1\n{name}-container\n")
+        all + &format!("ssh -p 2295 {name}@{door}\n1\n{name}-container\n")
     });
     assert_eq!((run.stdout, run.status), (expected, 0), "{}", run.stderr);
     let on = |backend| lab().incus(backend, &["list", "^cr-many", "-fcsv", "-cn"]).lines().count();
