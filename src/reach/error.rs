@@ -34,7 +34,7 @@ pub enum ReachError {
     },
     /// Its sshd does not trust the sentinel's CA, or has no such account.
     #[error(
-        "container {0} does not accept the sentinel's certificate: \
+        "container {0} does not accept the sentinel's certificate, or the account is locked in it: \
          an administrator prepares it with contrib/adopt"
     )]
     Refused(ContainerName),

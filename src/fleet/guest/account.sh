@@ -54,6 +54,16 @@ set_field() { # FILE NUMBER VALUE
     mv -f "$1.new~" "$1"
 }
 
+# With the ! of a locked account some sshd refuse keys, too.
+unlock_password() {
+    case $(entry_of shadow "$login" | cut -d: -f2) in
+    '!' | '!!') # There never was a password: * is none, either.
+        if has usermod; then usermod --password '*' "$login"; else set_field /etc/shadow 2 '*'; fi
+        ;;
+    '!'*) echo "somebody locked the password of $login: some sshd refuse keys then (passwd -u $login)" >&2 ;;
+    esac
+}
+
 make_account() {
     refuse_system
     usual=/bin/sh
@@ -70,11 +80,11 @@ make_account() {
             set_field /etc/passwd 7 "$wanted"
             set_field /etc/shadow 8 ''
         fi
+        unlock_password
         return 0
     fi
     group=--user-group
     [ -z "$entry" ] || group="--gid=$login"
-    # The password * is none; with the ! of a locked account some sshd refuse keys, too.
     if has useradd; then
         useradd --create-home "$group" --shell "$usual" --password '*' "$login" >&2 || fail "cannot make the account $login"
     else

@@ -41,6 +41,22 @@ fn an_instance_that_is_there_keeps_its_data_and_is_logged_in_to() {
 }
 
 #[test]
+fn an_owner_who_never_had_a_password_is_not_locked_out() {
+    quiet_delete("b1", &["ad-small"]);
+    make_key(&world().dir, "ad-small");
+    lab().incus("b1", &["launch", "-q", "small", "ad-small-container"]);
+    // As busybox makes accounts: `!` for the password, which its sshd takes for locked.
+    let inside = "adduser -D ida && grep -q '^ida:!:' /etc/shadow && echo hers >/home/ida/data";
+    lab().incus("b1", &["exec", "ad-small-container", "-T", "--", "sh", "-ec", inside]);
+    let adopted = adopt("ad-small-container", "ad-small", "--owner ida");
+    assert_eq!(adopted.status, 0, "{adopted:?}");
+    let kept = world()
+        .client("ssh -F $CFG -i $DIR/ad-small ad-small@$DOOR 'id -un; cat data; sudo -n id -u'");
+    assert_eq!((kept.stdout.as_str(), kept.status), ("ida\nhers\n0\n", 0), "{kept:?}");
+    assert_eq!(console("delete ad-small --force").status, 0);
+}
+
+#[test]
 fn what_is_not_there_or_not_to_be_adopted_is_refused() {
     make_key(&world().dir, "ad-none");
     for (instance, options, status, says) in [
