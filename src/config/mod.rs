@@ -24,13 +24,20 @@ pub use self::{
     stacks::{NoStack, Stacks},
 };
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::model::{
     authorized_keys::AuthorizedKey,
     check::{Check, Rules},
     cpu::CpuLimit,
     fingerprint::Fingerprint,
+    firewall::{Firewall, PublicPort},
     image::ImageName,
     key::PublicKey,
     name::{Account, BackendName, PoolName, RouteName},
@@ -54,6 +61,8 @@ pub struct Config {
     pub log: Log,
     /// `[create]`
     pub create: Create,
+    /// `[gateway]`; none: public ports lead nowhere.
+    pub gateway: Option<Gateway>,
     /// `[[backend]]`, in file order.
     pub backends: Vec<Arc<Backend>>,
     /// `[[route]]`, in file order.
@@ -136,6 +145,32 @@ pub struct Create {
     pub remotes: BTreeMap<String, String>,
     /// The images of `--os-type`.
     pub os_types: BTreeMap<String, ImageName>,
+}
+
+/// Where public ports lead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// The packet filter that does it.
+    pub firewall: Firewall,
+    /// The pools that have public ports; no two have one in common.
+    pub pools: Vec<GatewayPool>,
+}
+
+/// The public ports of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayPool {
+    /// The pool.
+    pub pool: PoolName,
+    /// The ports.
+    pub ports: Vec<PublicPort>,
+    /// On these addresses of the sentinel; none: on all.
+    pub addresses: Vec<IpAddr>,
+    /// Backends see the sentinel's address instead of the client's.
+    pub masquerade: bool,
+    /// Another backend takes over while the first one is down.
+    pub failover: bool,
+    /// Least time from one turn to the next.
+    pub hold: Duration,
 }
 
 /// A host that runs Incus.

@@ -189,6 +189,11 @@ impl<'t> Section<'t> {
         self.table.contains_key(key)
     }
 
+    /// Whether the value of `key` is a list.
+    pub(super) fn is_list(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|e| matches!(e.node.value, Value::Array(_)))
+    }
+
     /// Where the value of `key` stands, or the section when it is not there.
     pub(super) fn place(&self, key: &str) -> At {
         self.table.get(key).map_or(self.at, |e| e.node.at)

@@ -5,6 +5,7 @@ pub mod check;
 pub mod container;
 pub mod cpu;
 pub mod fingerprint;
+pub mod firewall;
 pub mod image;
 pub mod inventory;
 pub mod key;

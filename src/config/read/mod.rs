@@ -5,6 +5,7 @@
 mod backend;
 mod create;
 mod door;
+mod gateway;
 mod health;
 mod route;
 pub(super) mod stack;
@@ -39,7 +40,7 @@ pub(super) fn config(
 ) -> Result<Config, Told> {
     let scope = Scope { base, sources };
     let mut root = Section::root(table, sink);
-    for later in ["guard", "gateway", "maintenance", "metrics"] {
+    for later in ["guard", "maintenance", "metrics"] {
         root.refuse(later);
     }
     let state_dir = root.or("state_dir", "/var/lib/containarium".into(), path(base));
@@ -51,6 +52,11 @@ pub(super) fn config(
     let log = root.section("log").and_then(door::log);
     let create = root.section("create").and_then(create::create);
     let backends = backend::backends(root.sections("backend", MAX_ENTRIES), scope);
+    let listen = ssh.as_ref().map_or(&[][..], |ssh| &ssh.listen);
+    let has_gateway = root.has("gateway");
+    let gateway = root
+        .section("gateway")
+        .and_then(|section| has_gateway.then(|| gateway::gateway(section, listen)).transpose());
     let admin_login = admin.as_ref().ok().map(|a| &a.login);
     let routes = route::routes(root.sections("route", MAX_ENTRIES), scope, admin_login);
     root.finish(home_of);
@@ -62,6 +68,7 @@ pub(super) fn config(
         admin: admin?,
         log: log?,
         create: create?,
+        gateway: gateway?,
         backends: backends?,
         routes: routes?,
     })

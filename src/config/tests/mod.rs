@@ -1,5 +1,6 @@
 //! The configuration as its author and the rest of the program see it.
 
+mod gateway;
 mod mistakes;
 mod robust;
 mod stacks;
@@ -52,6 +53,7 @@ fn defaults_are_what_the_documentation_says() {
     assert_eq!(config.admin.keys[0].key.comment(), "ops");
     assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
     assert!(config.backends.is_empty() && config.routes.is_empty());
+    assert_eq!(config.gateway, None);
     let Create { image, cpu, memory, disk, remotes, os_types } = &config.create;
     assert_eq!((image.to_string().as_str(), disk.bytes()), ("images:ubuntu/24.04", 20_000_000_000));
     assert_eq!((cpu, memory), (&None, &None));
@@ -151,11 +153,12 @@ fn sample_and_reference_name_every_key() {
     // The reader itself knows its keys: it lists them when it is given one that is like none.
     let text = "xyzzyx = 1\n[ssh]\nxyzzyx = 1\n[admin]\nxyzzyx = 1\n[log]\nxyzzyx = 1\n\
                 [create]\nxyzzyx = 1\n\
+                [gateway]\nxyzzyx = 1\n[[gateway.pool]]\nxyzzyx = 1\n\
                 [[backend]]\nxyzzyx = 1\n[[route]]\nxyzzyx = 1\n";
     let problems = parse(text, "f", Path::new("/")).unwrap_err();
     let lists = problems.iter().filter(|p| p.key.ends_with("xyzzyx")).map(|p| &p.hints[0]);
     let lists: Vec<_> = lists.filter_map(|hint| hint.strip_prefix("the keys here are ")).collect();
-    assert_eq!(lists.len(), 7);
+    assert_eq!(lists.len(), 9);
     for key in lists.iter().flat_map(|list| list.split(", ")) {
         let shown = [format!("{key} = "), format!("[{key}]")].iter().any(|s| sample.contains(s));
         assert!(shown, "{key} is not in the sample");
