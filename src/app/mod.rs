@@ -31,6 +31,7 @@ use crate::{
     },
     door::{Door, DoorError, Shared, key_use::KeyUses, pace::Pace, registry::Registry},
     fleet::{self, Fleet},
+    gateway::{self, ClaimError},
     health::{Host, Monitor},
     link::Stream,
     model::text,
@@ -68,6 +69,8 @@ enum StartError {
     Control(#[from] ControlError),
     #[error("{0}")]
     Identity(#[from] IdentityError),
+    #[error("{0}")]
+    Gateway(#[from] ClaimError),
     #[error("the door closed by itself; the log says why")]
     Closed,
     #[error("{operation}: {source}")]
@@ -170,7 +173,8 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let running = Arc::new(running);
     let key_uses = KeyUses::load(&key_use_file);
     tasks.spawn(key_uses.clone().keep(key_use_file, stop.clone()));
-    let shared = Arc::new(build(keys, &running, config, key_uses)?);
+    let gateway = open_gateway(&running, &config, &tasks, stop.clone())?;
+    let shared = Arc::new(build(keys, &running, config, key_uses, gateway)?);
     tasks.spawn(control.serve(Arc::clone(&shared.console), stop.clone()));
     let health = running.monitor.health();
     let outages = outage::follow(health, running.fleet.clone(), shared.registry.clone());
@@ -202,11 +206,23 @@ fn hosts(config: &Config) -> Vec<Host> {
     config.backends.iter().map(|backend| Host::of(backend)).collect()
 }
 
+/// Leads public ports to the backends that are alive, from now on.
+fn open_gateway(
+    running: &Running,
+    config: &watch::Receiver<Arc<Config>>,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> Result<watch::Receiver<Arc<gateway::State>>, ClaimError> {
+    let (health, inventory) = (running.monitor.health(), running.fleet.inventory());
+    gateway::start(gateway::Facts { config: config.clone(), health, inventory }, tasks, stop)
+}
+
 fn build(
     keys: Keys,
     running: &Arc<Running>,
     config: watch::Receiver<Arc<Config>>,
     key_uses: KeyUses,
+    gateway: watch::Receiver<Arc<gateway::State>>,
 ) -> Result<Shared, StartError> {
     let fleet = &running.fleet;
     let link_key = Arc::new(Identity::from_private_key(&keys.link)?);
@@ -222,6 +238,7 @@ fn build(
     let (jumps, shells) = (reach.clone(), reach.clone());
     let environment = Environment {
         health: running.monitor.health(),
+        gateway,
         backend_files: Arc::new(BackendFiles::new(running.path.clone())),
         end_sessions: Arc::new(move |name, whose, said| ending.end(name, whose, said)),
         last_use: Arc::new(move |name, key| used.last(name, key)),

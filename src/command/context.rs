@@ -12,6 +12,7 @@ use super::{
 use crate::{
     config::{Advertise, Config, Stacks},
     fleet::Fleet,
+    gateway,
     health::Health,
     incus::Client,
     model::{
@@ -79,6 +80,8 @@ pub struct Environment {
     pub keys: Arc<PublicKeys>,
     /// Which hosts are alive.
     pub health: watch::Receiver<Arc<Health>>,
+    /// Where public ports lead.
+    pub gateway: watch::Receiver<Arc<gateway::State>>,
     /// What the sentinel does and uses now.
     pub usage: Meter,
     /// Reads the configuration again.
@@ -110,6 +113,7 @@ impl Environment {
             keys: Arc::default(),
             incus_for_people: Arc::new(move |backend| control.incus(backend)),
             health: watch::channel(Arc::default()).1,
+            gateway: watch::channel(Arc::default()).1,
             usage: Arc::new(Usage::default),
             reload: Arc::new(|| Ok(Vec::new())),
             backend_files: Arc::new(BackendFiles::new("/nonexistent/sentinel.toml".into())),

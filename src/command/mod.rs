@@ -14,6 +14,7 @@ mod delete;
 mod explain;
 mod export;
 pub mod failure;
+mod gateway;
 mod grammar;
 mod help;
 mod info;

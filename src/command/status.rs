@@ -9,6 +9,7 @@ use super::{
     backend::view::{BackendView, COLUMNS},
     context::{Context, Usage},
     failure::Failure,
+    gateway::{self, GatewayView},
     report::{Field, Part, Report, Table},
     view::{age, size},
 };
@@ -27,6 +28,7 @@ struct Status {
     containers: usize,
     process: Process,
     backends: Vec<BackendView>,
+    gateway: Option<GatewayView>,
     jobs: Vec<JobView>,
     problems: Vec<String>,
 }
@@ -52,6 +54,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         (context.usage)();
     let jobs = context.fleet.jobs().all();
     let health = Arc::clone(&context.health.borrow());
+    let gateway = Arc::clone(&context.gateway.borrow());
     let status = Status {
         version: context.version,
         started: context.started,
@@ -61,7 +64,8 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         containers: inventory.containers().count(),
         process: Process { tasks, descriptors, resident_bytes, panics },
         backends: inventory.backends.iter().map(|b| BackendView::new(b, &health)).collect(),
-        problems: problems(&inventory, &jobs, panics),
+        problems: gateway::problems(&gateway).chain(problems(&inventory, &jobs, panics)).collect(),
+        gateway: GatewayView::new(&gateway),
         jobs: jobs
             .iter()
             .map(|j| JobView { container: j.container.to_string(), what: j.what })
@@ -74,6 +78,10 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         Field::one("Sessions", status.sessions.to_string()),
         Field::one("Containers", status.containers.to_string()),
         Field::one("Process", format!("{memory}, {tasks} tasks, {descriptors} descriptors")),
+        Field::many(
+            "Gateway",
+            status.gateway.iter().flat_map(|gateway| gateway.lines(context.now)).collect(),
+        ),
         Field::many(
             "Under way",
             status.jobs.iter().map(|j| format!("{} {}", j.what, j.container)).collect(),
@@ -118,8 +126,44 @@ fn half_made(inventory: &Inventory, jobs: &[Arc<Job>]) -> Vec<String> {
 }
 
 #[cfg(test)]
+pub(super) use tests::example;
+
+#[cfg(test)]
 mod tests {
     use crate::command::testing::*;
+
+    /// What `--json` prints of a sentinel with a gateway.
+    pub(in crate::command) fn example() -> serde_json::Value {
+        let json = execute_line(b"status --json", &with_gateway());
+        serde_json::from_str(&json.stdout).unwrap()
+    }
+
+    fn with_gateway() -> crate::command::context::Context {
+        use crate::gateway::{Firewall, PoolState, State};
+        let pool = |name: &str, port: &str, primary: Option<&str>| PoolState {
+            config: crate::config::GatewayPool {
+                pool: name.parse().unwrap(),
+                ports: vec![port.parse().unwrap(), "443/udp".parse().unwrap()],
+                addresses: Vec::new(),
+                masquerade: true,
+                failover: false,
+                hold: std::time::Duration::ZERO,
+            },
+            primary: primary.map(|name| name.parse().unwrap()),
+            since: at(3000),
+            in_force: primary.is_none(),
+            has_members: name == "default",
+        };
+        let state = State {
+            firewall: Some(Firewall::Nft),
+            problem: Some("run conntrack: not found".to_owned()),
+            pools: vec![pool("default", "80", Some("spot-1")), pool("gpu", "81", None)],
+        };
+        let mut context = context(admin());
+        std::sync::Arc::make_mut(&mut context.environment).gateway =
+            tokio::sync::watch::channel(std::sync::Arc::new(state)).1;
+        context
+    }
 
     #[test]
     fn status_shows_backends_and_problems() {
@@ -152,6 +196,27 @@ spot-2   default  away for 10m        -      2           -     -             -  
             "tasks": 80, "descriptors": 31, "resident_bytes": 14 << 20, "panics": 0,
         });
         assert_eq!(json["process"], process);
+    }
+
+    #[test]
+    fn status_tells_where_public_ports_lead() {
+        let context = with_gateway();
+        let outcome = execute_line(b"status", &context);
+        let expected = "\
+Gateway:     default: 80/tcp, 443/udp lead to spot-1 for 10m, not in force yet
+             gpu: 81/tcp, 443/udp lead to no backend for 10m
+Problems:    gateway: run conntrack: not found
+             gateway: pool gpu has no backend that its ports could be led to
+";
+        assert!(outcome.stdout.contains(expected), "{}", outcome.stdout);
+        let json = execute_line(b"status --json", &context);
+        let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+        assert_eq!(json["gateway"]["firewall"], "iptables-nft");
+        let pool = serde_json::json!({
+            "name": "default", "ports": ["80/tcp", "443/udp"], "addresses": [],
+            "primary": "spot-1", "since": "2023-11-14T23:03:20Z", "in_force": false,
+        });
+        assert_eq!(json["gateway"]["pools"][0], pool);
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! The programs that change the kernel's packet filter: `iptables-save`, `iptables-restore`,
 //! `conntrack`, and their IPv6 forms. Text of ours goes in by standard input; no shell is involved.
 
-use std::{io, net::SocketAddr, process::Stdio, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    process::Stdio,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,14 +14,17 @@ use tokio::{
     time::timeout,
 };
 
-use super::rules::{Family, Protocol};
-use crate::model::text::printable_bytes;
+use super::rules::{Family, Protocol, unled};
+use crate::model::{firewall::Firewall, text::printable_bytes};
 
 /// How long a program may take in all.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// How long `iptables` waits for its lock, in seconds: others hold it for milliseconds.
 const LOCK: &str = "5";
+
+/// Lists and forgets connections.
+const CONNTRACK: &str = "conntrack";
 
 /// Longest output read, in bytes: some ten thousand rules.
 const MAX_OUTPUT: u64 = 4 * 1024 * 1024;
@@ -48,70 +56,84 @@ pub enum KernelError {
     },
 }
 
-/// Which of the kernel's two packet filters is meant: a machine should use one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Firewall {
-    /// The one that this machine's administrator chose (`update-alternatives`).
-    #[default]
-    Iptables,
-    /// nftables, by `iptables-nft`.
-    Nft,
-    /// The old tables, by `iptables-legacy`.
-    Legacy,
+/// What `iptables-save` says of a family.
+pub(super) async fn save(firewall: Firewall, family: Family) -> Result<String, KernelError> {
+    run(programs(firewall, family).0, &[], "").await
 }
 
-impl Firewall {
-    /// What `iptables-save` says of a family.
-    pub(super) async fn save(self, family: Family) -> Result<String, KernelError> {
-        run(self.programs(family).0, &[], "").await
-    }
+/// Applies a text of [`super::rules`] in one piece: all of it, or nothing.
+pub(super) async fn restore(
+    firewall: Firewall,
+    family: Family,
+    text: &str,
+) -> Result<(), KernelError> {
+    let arguments = ["--noflush", "--wait", LOCK];
+    run(programs(firewall, family).1, &arguments, text).await.map(drop)
+}
 
-    /// Applies a text of [`super::rules`] in one piece: all of it, or nothing.
-    pub(super) async fn restore(self, family: Family, text: &str) -> Result<(), KernelError> {
-        run(self.programs(family).1, &["--noflush", "--wait", LOCK], text).await.map(drop)
+fn programs(firewall: Firewall, family: Family) -> (&'static str, &'static str) {
+    match (firewall, family) {
+        (Firewall::Iptables, Family::V4) => ("iptables-save", "iptables-restore"),
+        (Firewall::Iptables, Family::V6) => ("ip6tables-save", "ip6tables-restore"),
+        (Firewall::Nft, Family::V4) => ("iptables-nft-save", "iptables-nft-restore"),
+        (Firewall::Nft, Family::V6) => ("ip6tables-nft-save", "ip6tables-nft-restore"),
+        (Firewall::Legacy, Family::V4) => ("iptables-legacy-save", "iptables-legacy-restore"),
+        (Firewall::Legacy, Family::V6) => ("ip6tables-legacy-save", "ip6tables-legacy-restore"),
     }
+}
 
-    fn programs(self, family: Family) -> (&'static str, &'static str) {
-        match (self, family) {
-            (Self::Iptables, Family::V4) => ("iptables-save", "iptables-restore"),
-            (Self::Iptables, Family::V6) => ("ip6tables-save", "ip6tables-restore"),
-            (Self::Nft, Family::V4) => ("iptables-nft-save", "iptables-nft-restore"),
-            (Self::Nft, Family::V6) => ("ip6tables-nft-save", "ip6tables-nft-restore"),
-            (Self::Legacy, Family::V4) => ("iptables-legacy-save", "iptables-legacy-restore"),
-            (Self::Legacy, Family::V6) => ("ip6tables-legacy-save", "ip6tables-legacy-restore"),
-        }
-    }
+/// Whether the program that forgets connections is there.
+///
+/// # Errors
+/// It is not.
+pub(super) async fn has_conntrack() -> Result<(), KernelError> {
+    run(CONNTRACK, &["--version"], "").await.map(drop)
 }
 
 /// Forgets connections that were led to `to`: their clients get a new answer at once instead of
 /// waiting for one from a host that is gone. That there is none is no error.
 pub(super) async fn forget(protocol: Protocol, to: SocketAddr) -> Result<(), KernelError> {
-    let family = if to.is_ipv4() { "ipv4" } else { "ipv6" };
     let (address, port) = (to.ip().to_string(), to.port().to_string());
-    let arguments = [
-        "-D",
-        "-f",
-        family,
-        "-p",
-        protocol.name(),
-        "--reply-src",
-        &address,
-        "--reply-port-src",
-        &port,
-    ];
-    match run("conntrack", &arguments, "").await {
+    let of = ["-p", protocol.name(), "--reply-src", &address, "--reply-port-src", &port];
+    delete(Family::of(to.ip()), &of).await
+}
+
+/// Forgets UDP conversations with this machine itself at `port`, which leads somewhere now: the
+/// kernel asks the rules at the first packet only, and a client that goes on would never get there.
+pub(super) async fn forget_unled(family: Family, port: u16) -> Result<(), KernelError> {
+    let port = port.to_string();
+    let list = ["-L", "-f", name(family), "-p", "udp", "--orig-port-dst", &port];
+    let listed = run(CONNTRACK, &list, "").await?;
+    // Conversations of this machine with others at that port are none of ours.
+    for address in unled(&listed).into_iter().filter(|a| UdpSocket::bind((*a, 0)).is_ok()) {
+        let address = address.to_string();
+        let of = ["-p", "udp", "--orig-dst", &address, "--orig-port-dst", &port];
+        delete(family, &[&of[..], &["--reply-src", &address]].concat()).await?;
+    }
+    Ok(())
+}
+
+async fn delete(family: Family, of: &[&str]) -> Result<(), KernelError> {
+    match run(CONNTRACK, &[&["-D", "-f", name(family)], of].concat(), "").await {
         Err(KernelError::Refused { said, .. }) if said.contains("0 flow entries") => Ok(()),
         done => done.map(drop),
     }
 }
 
-/// Whether the kernel forwards packets of a family at all.
+fn name(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
+}
+
+/// Whether the kernel forwards packets of a family at all, as far as can be told.
 pub(super) fn forwards(family: Family) -> bool {
     let file = match family {
         Family::V4 => "/proc/sys/net/ipv4/ip_forward",
         Family::V6 => "/proc/sys/net/ipv6/conf/all/forwarding",
     };
-    std::fs::read_to_string(file).is_ok_and(|text| text.trim() == "1")
+    std::fs::read_to_string(file).map_or(true, |text| text.trim() != "0")
 }
 
 async fn run(

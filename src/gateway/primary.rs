@@ -32,6 +32,13 @@ impl Primary {
         Self { choice, current: None, turned: None }
     }
 
+    /// The same with another choice. The primary stays if the new one allows it, which the next
+    /// decision tells; so does the time of the last turn.
+    #[must_use]
+    pub fn with(self, choice: Choice) -> Self {
+        Self { choice, ..self }
+    }
+
     /// Where the ports lead; `None`: to the sentinel's own page.
     #[must_use]
     pub fn current(&self) -> Option<&BackendName> {
@@ -44,7 +51,7 @@ impl Primary {
     pub fn decide(&mut self, is_usable: impl Fn(&BackendName) -> bool, now: Instant) -> bool {
         let before = self.current.clone();
         self.current =
-            self.current.take().filter(|b| self.choice.order.contains(b) && is_usable(b));
+            self.current.take().filter(|b| self.candidates().contains(b) && is_usable(b));
         let wanted = self.wanted(is_usable);
         if wanted.is_some() && wanted != self.current.as_ref() && self.may_turn(now) {
             self.current = wanted.cloned();
@@ -61,8 +68,12 @@ impl Primary {
     }
 
     fn wanted(&self, is_usable: impl Fn(&BackendName) -> bool) -> Option<&BackendName> {
-        let candidates = if self.choice.failover { self.choice.order.len() } else { 1 };
-        self.choice.order.iter().take(candidates).find(|b| is_usable(b))
+        self.candidates().iter().find(|b| is_usable(b))
+    }
+
+    fn candidates(&self) -> &[BackendName] {
+        let order = &self.choice.order;
+        if self.choice.failover { order } else { order.get(..1).unwrap_or_default() }
     }
 
     fn may_turn(&self, now: Instant) -> bool {

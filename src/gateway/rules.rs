@@ -10,6 +10,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+pub use crate::model::firewall::Protocol;
+
 /// Our chain behind a chain of the kernel, and the table that both are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
@@ -28,15 +30,6 @@ const PLACES: [Place; 3] = [
 
 /// Tables, in the order in which they are written.
 const TABLES: [&str; 2] = ["nat", "filter"];
-
-/// A protocol with ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-}
 
 /// Packets to a public port go to a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,11 +60,20 @@ pub enum Family {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleSet {
     forwards: BTreeSet<Forward>,
+    idle: BTreeSet<(Protocol, SocketAddr)>,
+}
+
+impl Family {
+    /// That of an address.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
 }
 
 impl Forward {
     fn family(&self) -> Family {
-        if self.to.is_ipv4() { Family::V4 } else { Family::V6 }
+        Family::of(self.to.ip())
     }
 }
 
@@ -87,18 +89,24 @@ impl RuleSet {
             .filter(fits)
             .filter(|f| taken.insert((f.family(), f.protocol, f.listen, f.port)))
             .collect();
-        Self { forwards }
+        Self { forwards, idle: BTreeSet::new() }
+    }
+
+    /// The same, of destinations to which nothing leads now, but may have led: what an earlier
+    /// sentinel was killed at is brought to its end.
+    #[must_use]
+    pub fn with_idle(self, idle: impl IntoIterator<Item = (Protocol, SocketAddr)>) -> Self {
+        Self { idle: idle.into_iter().collect(), ..self }
+    }
+
+    /// Destinations of a family to which something may have led.
+    pub fn idle(&self, family: Family) -> impl Iterator<Item = &(Protocol, SocketAddr)> {
+        self.idle.iter().filter(move |(_, to)| Family::of(to.ip()) == family)
     }
 
     /// The forwards of a family.
     pub fn of(&self, family: Family) -> impl Iterator<Item = &Forward> {
         self.forwards.iter().filter(move |f| f.family() == family)
-    }
-
-    /// Every destination.
-    #[must_use]
-    pub fn targets(&self) -> BTreeSet<(Protocol, SocketAddr)> {
-        self.forwards.iter().map(|f| (f.protocol, f.to)).collect()
     }
 
     /// Text for `iptables-restore --noflush` that makes our chains what they should be, given what
@@ -131,6 +139,19 @@ impl RuleSet {
         text
     }
 
+    /// Whether that is what `iptables-save` shows: the jumps, as many rules of each chain as there
+    /// should be, and where they lead. (How it writes a rule differs between versions.)
+    #[must_use]
+    pub fn is_in(&self, family: Family, saved: &str) -> bool {
+        let is_complete = |place: &Place| {
+            let begin = format!("-A {} ", place.ours);
+            let there = section(saved, place.table).filter(|l| l.starts_with(&begin)).count();
+            jumps(saved, place) == 1 && there == self.rules(family, place).len()
+        };
+        let wanted = self.of(family).map(|f| (f.protocol, f.to)).collect();
+        PLACES.iter().all(is_complete) && targets(saved) == wanted
+    }
+
     fn rules(&self, family: Family, place: &Place) -> Vec<String> {
         let mut rules = Vec::new();
         for forward in self.of(family) {
@@ -161,8 +182,9 @@ impl RuleSet {
                 _ => {}
             }
         }
-        // Two public ports may lead to one destination.
-        rules.dedup();
+        // Several public ports and addresses may lead to one destination.
+        let mut seen = BTreeSet::new();
+        rules.retain(|rule| seen.insert(rule.clone()));
         rules
     }
 }
@@ -210,15 +232,30 @@ pub fn ours(saved: &str) -> Vec<String> {
     lines
 }
 
-impl Protocol {
-    /// Its name in `iptables`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
-    }
+/// Where the rules that `iptables-save` shows lead packets.
+#[must_use]
+pub fn targets(saved: &str) -> BTreeSet<(Protocol, SocketAddr)> {
+    let rules = section(saved, "nat").filter(|line| line.starts_with("-A CONTAINARIUM-PRE "));
+    let target = |line: &str| {
+        let words: Vec<_> = line.split(' ').collect();
+        let behind = |key| words.iter().skip_while(|w| **w != key).nth(1).copied();
+        let mut protocols = [Protocol::Tcp, Protocol::Udp].into_iter();
+        let protocol = protocols.find(|p| behind("-p") == Some(p.name()))?;
+        Some((protocol, behind("--to-destination")?.parse().ok()?))
+    };
+    rules.filter_map(target).collect()
+}
+
+/// The addresses whose packets nobody led on, of what `conntrack -L` says: who was asked also
+/// answers, or is to.
+#[must_use]
+pub fn unled(listed: &str) -> BTreeSet<IpAddr> {
+    let address = |line: &str| {
+        let of = |key| line.split(' ').filter_map(move |word| word.strip_prefix(key));
+        let (asked, answers) = (of("dst=").next()?, of("src=").nth(1)?);
+        if asked == answers { asked.parse().ok() } else { None }
+    };
+    listed.lines().filter_map(address).collect()
 }
 
 /// The lines of a table.
@@ -323,5 +360,40 @@ COMMIT
         assert_eq!(ours(&SAVED.replace("[0:0]", "[9:99]").replace("DOCKER", "OTHER")), before);
         assert_ne!(ours(&SAVED.replace("198.51.100.11", "198.51.100.12")), before);
         assert_ne!(ours(&SAVED.replacen("-A PREROUTING -j CONTAINARIUM-PRE\n", "", 2)), before);
+    }
+
+    #[test]
+    fn rules_that_are_not_all_there_are_seen() {
+        let rules = RuleSet::new([forward(80, "198.51.100.11:80")]);
+        let text = rules.apply(Family::V4, "");
+        let chain = |line: &str| {
+            line.starts_with("-I").then(|| line.replace("-I", "-A").replace(" 1 ", " "))
+        };
+        let saved: String =
+            text.lines().map(|l| chain(l).unwrap_or_else(|| l.to_owned()) + "\n").collect();
+        assert!(rules.is_in(Family::V4, &saved), "{saved}");
+        assert!(!RuleSet::default().is_in(Family::V4, &saved));
+        for line in saved.lines().filter(|line| line.starts_with("-A")) {
+            let twice = saved.replacen(line, &format!("{line}\n{line}"), 1);
+            assert!(!rules.is_in(Family::V4, &twice), "{twice}");
+            assert!(!rules.is_in(Family::V4, &saved.replacen(line, "", 1)), "{line}");
+        }
+        assert!(!rules.is_in(Family::V4, &saved.replace("n 198.51.100.11", "n 198.51.100.12")));
+    }
+
+    #[test]
+    fn what_the_kernel_shows_is_read_back() {
+        let saved = "*nat\n-A OTHER -p tcp -j DNAT --to-destination 192.0.2.9:80\n\
+            -A CONTAINARIUM-PRE -d 203.0.113.10/32 -p udp -m udp --dport 53 -j DNAT \
+            --to-destination [2001:db8::1]:53\nCOMMIT\n";
+        let target = (Protocol::Udp, "[2001:db8::1]:53".parse().unwrap());
+        assert_eq!(targets(saved), BTreeSet::from([target]));
+        let web = (Protocol::Tcp, "198.51.100.11:80".parse().unwrap());
+        assert_eq!(targets(SAVED), BTreeSet::from([web]));
+        let listed = "\
+udp      17 29 src=192.0.2.10 dst=203.0.113.10 sport=4000 dport=53 [UNREPLIED] src=203.0.113.10 dst=192.0.2.10 sport=53 dport=4000 mark=0 use=1
+udp      17 29 src=192.0.2.11 dst=203.0.113.11 sport=4000 dport=53 src=198.51.100.11 dst=198.51.100.1 sport=53 dport=4000 mark=0 use=1
+";
+        assert_eq!(unled(listed), BTreeSet::from(["203.0.113.10".parse::<IpAddr>().unwrap()]));
     }
 }
