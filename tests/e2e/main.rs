@@ -23,6 +23,7 @@ mod console;
 mod endurance;
 mod fault;
 mod forward;
+mod gateway;
 mod harness;
 mod jump;
 mod operation;

@@ -51,11 +51,25 @@ impl Sentinel {
 
     /// Starts the executable on any host of the lab.
     pub fn spawn_on(host: &str, dir: &Path, name: &str, config: &str) -> Self {
+        Self::spawn_with(host, dir, name, config, &[])
+    }
+
+    /// The same with other variables in its environment.
+    pub fn spawn_with(
+        host: &str,
+        dir: &Path,
+        name: &str,
+        config: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let config_file = dir.join(format!("{name}.toml"));
         let log = dir.join(format!("{name}.log"));
         fs::write(&config_file, config).unwrap();
         let child = Command::new("nsenter")
             .arg(format!("--net={}", lab().netns(host)))
+            // `env` becomes the sentinel, as `nsenter` became `env`.
+            .arg("env")
+            .args(environment.iter().map(|(name, value)| format!("{name}={value}")))
             .arg(env!("CARGO_BIN_EXE_containarium"))
             .args(["serve", "--config"])
             .arg(&config_file)
