@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     kernel::{self, KernelError},
-    rules::{Family, Forward, Protocol, RuleSet, ours, remove, targets},
+    rules::{Family, Forward, Protocol, RuleSet, lines, ours, remove, targets},
 };
 use crate::model::firewall::Firewall;
 
@@ -73,6 +73,7 @@ impl Driver {
     pub(super) async fn run(mut self) -> Infallible {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.warn_of_others().await;
         loop {
             let rules = self.wanted.borrow_and_update().clone();
             let made = self.make(&rules).await;
@@ -85,6 +86,19 @@ impl Driver {
                     return std::future::pending().await;
                 },
                 _ = looks.tick() => {}
+            }
+        }
+    }
+
+    /// A packet has to pass both of the kernel's filters, which surprises people.
+    async fn warn_of_others(&self) {
+        let Ok(mine) = kernel::save(self.firewall, Family::V4).await else { return };
+        for other in [Firewall::Nft, Firewall::Legacy] {
+            let theirs = kernel::save(other, Family::V4).await.unwrap_or_default();
+            // Of three names for two filters, two mean the same.
+            if !lines(&theirs).is_empty() && lines(&theirs) != lines(&mine) {
+                let (ours, other) = (self.firewall.name(), other.name());
+                tracing::warn!(ours, other, "another packet filter holds rules, too");
             }
         }
     }

@@ -181,6 +181,10 @@ async fn exchange(child: &mut Child, input: &str) -> io::Result<(bool, Vec<u8>, 
         io::Result::Ok(())
     };
     let ((), read, heard) = tokio::join!(write, read, hear);
+    if output.len() as u64 == MAX_OUTPUT {
+        // Nobody reads the rest, for which it would wait.
+        child.start_kill()?;
+    }
     read?;
     heard?;
     let status = child.wait().await?;

@@ -232,6 +232,12 @@ pub fn ours(saved: &str) -> Vec<String> {
     lines
 }
 
+/// Every rule that `iptables-save` shows.
+#[must_use]
+pub fn lines(saved: &str) -> Vec<&str> {
+    saved.lines().filter(|line| line.starts_with("-A ")).collect()
+}
+
 /// Where the rules that `iptables-save` shows lead packets.
 #[must_use]
 pub fn targets(saved: &str) -> BTreeSet<(Protocol, SocketAddr)> {
