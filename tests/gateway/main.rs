@@ -154,6 +154,57 @@ fn foreign_rules_are_the_same_after_a_hundred_failovers_and_after_the_end() {
     });
 }
 
+/// Numbers that are the same in each run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        // xorshift64 (Marsaglia 2003)
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    /// A rule of either family and protocol, for one of few ports, addresses and backends.
+    fn forward(&mut self) -> Forward {
+        let is_v4 = self.below(2) == 0;
+        let address = |network: [&str; 2], number: u64| {
+            format!("{}{number}", network[usize::from(is_v4)]).parse().unwrap()
+        };
+        let to = address(["2001:db8:2::", "198.51.100."], self.below(3));
+        let listen = address(["2001:db8::", "203.0.113."], self.below(3));
+        let port = u16::try_from(self.below(4) + 1).unwrap();
+        Forward {
+            protocol: [Protocol::Tcp, Protocol::Udp][usize::try_from(self.below(2)).unwrap()],
+            listen: (self.below(2) == 0).then_some(listen),
+            port,
+            to: std::net::SocketAddr::new(to, port),
+            masquerade: self.below(2) == 0,
+        }
+    }
+}
+
+#[test]
+fn whatever_is_wanted_is_made() {
+    with_both(async |firewall| {
+        let on = Command::new("sysctl").args(["-qw", "net.ipv6.conf.all.forwarding=1"]).status();
+        assert!(on.unwrap().success());
+        let before = save(firewall);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let filter = PacketFilter::start(firewall, RuleSet::default(), &tasks, stop);
+        let mut random = Random(5);
+        for _ in 0..30 {
+            let forwards: Vec<_> = (0..random.below(12)).map(|_| random.forward()).collect();
+            let rules = RuleSet::new(forwards);
+            filter.want(rules.clone());
+            until(&filter, &rules).await;
+        }
+        filter.end().await.unwrap();
+        assert_eq!(save(firewall), before);
+    });
+}
+
 #[test]
 fn what_somebody_changes_of_ours_is_put_back() {
     with_both(async |firewall| {

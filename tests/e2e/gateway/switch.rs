@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Foreign, PATIENCE, Web, alone, ask, config, foreign_rules, in_network, on, power};
-use super::{public, rules, stop, wait_primary};
+use super::{public, rules, status, stop, wait_primary};
 use crate::harness::{Sentinel, world};
 
 /// Nothing comes through from the sentinel to `b3` until it is dropped.
@@ -66,6 +66,27 @@ fn public_ports_follow_their_backend_down_and_up() {
     wait_primary(&sentinel, None);
     assert_eq!(sentinel.console(&["backend", "resume", "b3"]).status, 0);
     wait_primary(&sentinel, Some("b3"));
+
+    // A configuration without gateway gives everything back, another filter takes it over.
+    let reload = |section: &str| {
+        fs::write(
+            &sentinel.config,
+            text.replace("[gateway]\npool = \"web\"\nports = [8081]\nhold = \"1s\"\n", section),
+        )
+        .unwrap();
+        sentinel.signal("HUP");
+    };
+    reload("");
+    sentinel.wait("our rules are gone", || rules() == before);
+    assert_eq!(status(&sentinel)["gateway"], serde_json::Value::Null);
+    for filter in ["iptables-legacy", "iptables"] {
+        reload(&format!("[gateway]\npool = \"web\"\nports = [8081]\nfirewall = \"{filter}\"\n"));
+        sentinel.wait(filter, || status(&sentinel)["gateway"]["firewall"] == filter);
+        wait_primary(&sentinel, Some("b3"));
+        let legacy = on("sentinel", "iptables-legacy-save").contains("CONTAINARIUM-PRE");
+        assert_eq!(legacy, filter == "iptables-legacy");
+    }
+    assert_eq!(ask(public(8081)).unwrap(), "b3 sees 198.51.100.1");
 
     stop(&sentinel);
     assert_eq!(rules(), before);
