@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     fn pty() -> Pty {
-        let size = watch::channel(Size { columns: 80, rows: 24 }).1;
+        let size = watch::channel(Size::USUAL).1;
         Pty { term: "xterm".into(), size, output: true }
     }
 

@@ -36,6 +36,11 @@ pub struct Size {
     pub rows: u16,
 }
 
+impl Size {
+    /// What a terminal without a size is taken for: the VT100's.
+    pub const USUAL: Self = Self { columns: 80, rows: 24 };
+}
+
 /// A terminal for the command.
 #[derive(Debug, Clone)]
 pub struct Tty {

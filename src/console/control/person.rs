@@ -10,9 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::command::terminal::Size;
 
-/// What a terminal without a type, and one without a size, is taken for.
+/// What a terminal without a type is taken for.
 const NO_TYPE: &str = "dumb";
-const NO_SIZE: Size = Size { columns: 80, rows: 24 };
 
 /// The person.
 #[derive(Debug)]
@@ -124,6 +123,6 @@ fn size() -> Size {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
             Size { columns: size.ws_col, rows: size.ws_row }
         }
-        Ok(_) | Err(_) => NO_SIZE,
+        Ok(_) | Err(_) => Size::USUAL,
     }
 }
