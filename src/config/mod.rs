@@ -7,6 +7,7 @@ mod load;
 mod path;
 mod problem;
 mod read;
+mod recovery;
 mod reload;
 mod section;
 mod source;
@@ -20,6 +21,7 @@ mod tests;
 pub use self::{
     load::{check, load, load_with, parse, place_of_backend},
     problem::{Problem, Problems},
+    recovery::{Gce, Recovery, RecoveryCommand, RecoveryKind, Topic, Webhook, WebhookForm},
     reload::needs_restart,
     stacks::{NoStack, Stacks},
 };
@@ -67,6 +69,8 @@ pub struct Config {
     pub backends: Vec<Arc<Backend>>,
     /// `[[route]]`, in file order.
     pub routes: Vec<Arc<Route>>,
+    /// `[[webhook]]`, in file order.
+    pub webhooks: Vec<Arc<Webhook>>,
 }
 
 /// The SSH door.
@@ -188,6 +192,8 @@ pub struct Backend {
     pub routed: bool,
     /// `health`
     pub health: Health,
+    /// `recovery`; `None`: nobody starts its host again.
+    pub recovery: Option<Recovery>,
 }
 
 /// How it is checked whether a backend's host is alive. By default it is not.

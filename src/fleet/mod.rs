@@ -367,6 +367,7 @@ pub(crate) mod tests {
             incus_socket: "/nonexistent/unix.socket".into(),
             routed: false,
             health: config::Health::default(),
+            recovery: None,
         }
     }
 

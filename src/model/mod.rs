@@ -16,3 +16,4 @@ pub mod size;
 pub mod source;
 pub mod stack;
 pub mod text;
+pub mod url;

@@ -76,6 +76,7 @@ mod tests {
             incus_socket: "/x".into(),
             routed,
             health: crate::config::Health::default(),
+            recovery: None,
         }
     }
 

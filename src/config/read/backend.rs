@@ -16,6 +16,7 @@ use super::{
     },
     Scope, Unique,
     health::health,
+    recovery::recovery,
 };
 use crate::model::{
     fingerprint::{Fingerprint, FingerprintError},
@@ -39,7 +40,6 @@ fn backend(
     names: &mut Unique<'_>,
     hosts: &mut Unique<'_>,
 ) -> Result<Backend, Told> {
-    section.refuse("recovery");
     let name = section.need("name", "name = \"spot-1\"", name::<BackendName>);
     let pool = section.or_written("pool", "default", self::name::<PoolName>);
     let place = section.need(
@@ -52,6 +52,7 @@ fn backend(
     let routed = section.or("routed", false, boolean);
     let address = backend_address(&mut section, place, scope.base);
     let health = health(&mut section, address.as_ref().ok());
+    let recovery = recovery(&mut section, scope.base);
     if let Ok(name) = &name {
         names.check(&section, "name", name.as_str());
     }
@@ -71,6 +72,7 @@ fn backend(
         incus_socket: incus_socket?,
         routed: routed?,
         health: health?,
+        recovery: recovery?,
     })
 }
 

@@ -7,8 +7,10 @@ mod create;
 mod door;
 mod gateway;
 mod health;
+mod recovery;
 mod route;
 pub(super) mod stack;
+mod webhook;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -23,6 +25,9 @@ use super::{
 
 /// Most backends, and most routes: each backend is a connection and a task.
 const MAX_ENTRIES: usize = 500;
+
+/// Most webhooks: each is a queue.
+const MAX_WEBHOOKS: usize = 20;
 
 /// What is common to all sections.
 #[derive(Clone, Copy)]
@@ -59,6 +64,7 @@ pub(super) fn config(
         .and_then(|section| has_gateway.then(|| gateway::gateway(section, listen)).transpose());
     let admin_login = admin.as_ref().ok().map(|a| &a.login);
     let routes = route::routes(root.sections("route", MAX_ENTRIES), scope, admin_login);
+    let webhooks = webhook::webhooks(root.sections("webhook", MAX_WEBHOOKS), scope);
     root.finish(home_of);
     Ok(Config {
         state_dir: state_dir?,
@@ -71,6 +77,7 @@ pub(super) fn config(
         gateway: gateway?,
         backends: backends?,
         routes: routes?,
+        webhooks: webhooks?,
     })
 }
 

@@ -154,7 +154,7 @@ fn sample_and_reference_name_every_key() {
     let text = "xyzzyx = 1\n[ssh]\nxyzzyx = 1\n[admin]\nxyzzyx = 1\n[log]\nxyzzyx = 1\n\
                 [create]\nxyzzyx = 1\n\
                 [gateway]\nxyzzyx = 1\n[[gateway.pool]]\nxyzzyx = 1\n\
-                [[backend]]\nxyzzyx = 1\n[[route]]\nxyzzyx = 1\n";
+                [[backend]]\nxyzzyx = 1\nrecovery = { xyzzyx = 1 }\n[[route]]\nxyzzyx = 1\n[[webhook]]\nxyzzyx = 1\n";
     let problems = parse(text, "f", Path::new("/")).unwrap_err();
     let lists = problems.iter().filter(|p| p.key.ends_with("xyzzyx")).map(|p| &p.hints[0]);
     let lists: Vec<_> = lists.filter_map(|hint| hint.strip_prefix("the keys here are ")).collect();
@@ -293,4 +293,55 @@ fn a_file_that_is_not_there_yet_is_read_with_the_others() {
     assert_eq!(place_of_backend(&main, "b"), Some((extra.display().to_string(), 3)));
     assert_eq!(place_of_backend(&main, "c"), None);
     assert_eq!(with("c").unwrap().backends[1].name.as_str(), "c", "instead of what is there");
+}
+
+#[test]
+fn recovery_is_read_for_each_kind() {
+    let with = |recovery: &str| {
+        let text = format!("{}[[backend]]\nname = 'a'\naddress = 'local'\n{recovery}", minimal());
+        good(&text).backends[0].recovery.clone()
+    };
+    assert_eq!(with(""), None);
+    assert_eq!(with("recovery = { kind = 'none' }"), None);
+    let gce =
+        with("recovery = { kind = 'gce', project = 'p', zone = 'z', instance = 'i' }").unwrap();
+    assert_eq!((gce.grace, gce.may_reset, gce.hourly), (Duration::from_secs(120), false, 6));
+    let RecoveryKind::Gce(gce) = gce.kind else { panic!("gce") };
+    assert_eq!(gce.endpoint.to_string(), "https://compute.googleapis.com");
+    assert_eq!(gce.metadata.to_string(), "http://metadata.google.internal");
+    let command = with(
+        "recovery = { kind = 'command', argv = ['/bin/true', 'a b'], env = { TOKEN = 'x' }, \
+         timeout = '5s', grace = '1m', may_reset = true, hourly = 2 }",
+    );
+    let command = command.unwrap();
+    assert_eq!((command.may_reset, command.hourly), (true, 2));
+    let RecoveryKind::Command(command) = command.kind else { panic!("command") };
+    assert_eq!((command.argv.len(), command.env["TOKEN"].as_str()), (2, "x"));
+    assert!(!format!("{command:?}").contains('x'), "values of variables are not shown");
+}
+
+#[test]
+fn webhooks_keep_their_secrets_in_files() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("url"), "https://hooks.example/T0/SECRET\n").unwrap();
+    fs::write(dir.path().join("bot"), "bot@zulip.example:KEY\n").unwrap();
+    fs::write(dir.path().join("headers"), "Authorization: Bearer x\n\nX-A: b\n").unwrap();
+    let text = format!(
+        "{}[[webhook]]\nurl_file = 'url'\nkind = 'slack'\nevents = ['recovery', 'host', 'host']\n\
+         [[webhook]]\nurl = 'https://zulip.example'\nkind = 'zulip'\nsecret = 'bot'\n\
+         channel = 'ops'\nheaders = 'headers'\n",
+        minimal()
+    );
+    let read = || parse(&text, "f", dir.path());
+    let config = read().unwrap();
+    assert_eq!(config.webhooks[0].events, [Topic::Host, Topic::Recovery]);
+    assert!(!format!("{config:?}").contains("SECRET"));
+    let zulip = WebhookForm::Zulip { channel: "ops".into(), topic: "containarium".into() };
+    assert_eq!((&config.webhooks[1].form, config.webhooks[1].events.len()), (&zulip, 3));
+    fs::write(dir.path().join("url"), "SECRET").unwrap();
+    fs::write(dir.path().join("headers"), "X-A: b\nBearer SECRET\n").unwrap();
+    let problems = Problems(read().unwrap_err()).to_string();
+    assert!(problems.contains("what is in it is no URL: a URL begins with"), "{problems}");
+    assert!(problems.contains("line 2 of it is no header"), "{problems}");
+    assert!(!problems.contains("SECRET"), "{problems}");
 }
