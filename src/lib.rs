@@ -13,6 +13,8 @@
 //! | [`access`] | pure: a login name and a proven key become a permit, or nothing |
 //! | [`store`] | files that must outlive a restart: keys, the cached inventory |
 //! | [`link`] | connections to backends: SSH, one for control, one per user stream; HTTPS |
+//! | [`web`] | requests to servers that are not ours: bounded, verified |
+//! | [`webhook`] | people are told what happens |
 //! | [`incus`] | the Incus REST API over any stream |
 //! | [`fleet`] | what runs where: one writer, published on a watch channel |
 //! | [`health`] | what is alive: checks, and the machine that reads their results |
@@ -49,4 +51,6 @@ pub mod reach;
 pub mod recovery;
 pub mod store;
 pub mod telemetry;
+pub mod web;
+pub mod webhook;
 pub mod wire;

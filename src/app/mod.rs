@@ -42,6 +42,8 @@ use crate::{
         keys::{KeyStoreError, Keys},
     },
     telemetry::{self, Telemetry, TelemetryError},
+    web::Web,
+    webhook,
     wire::identity::{Identity, IdentityError},
 };
 
@@ -168,6 +170,7 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let key_use_file = state_dir.join("key-use.json");
     let monitor = Monitor::start(hosts(&config), &tasks, stop.clone());
     let (publish, config) = watch::channel(Arc::new(config));
+    let webhooks = webhook::Sender::start(config.clone(), Web::new(), &tasks, stop.clone());
     let (path, reloading) = (path.to_owned(), Mutex::default());
     let running = Running { path, telemetry, config: publish, fleet, monitor, reloading };
     let running = Arc::new(running);
@@ -177,7 +180,8 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let shared = Arc::new(build(keys, &running, config, key_uses, gateway)?);
     tasks.spawn(control.serve(Arc::clone(&shared.console), stop.clone()));
     let health = running.monitor.health();
-    let outages = outage::follow(health, running.fleet.clone(), shared.registry.clone());
+    let (fleet, registry) = (running.fleet.clone(), shared.registry.clone());
+    let outages = outage::follow(health, fleet, registry, webhooks);
     let ended = stop.clone();
     tasks.spawn(async move { ended.run_until_cancelled(outages).await });
     for address in door.addresses() {

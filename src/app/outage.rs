@@ -6,10 +6,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use tokio::sync::watch;
 
 use crate::{
+    clock::timestamp,
+    config::Topic,
     door::registry::Registry,
     fleet::Fleet,
     health::Health,
     model::name::{BackendName, ContainerName},
+    webhook::{self, Event, Severity},
 };
 
 /// Follows the health of all hosts. When one goes down, its control connection is not trusted any
@@ -19,12 +22,14 @@ pub(super) async fn follow(
     mut health: watch::Receiver<Arc<Health>>,
     fleet: Fleet,
     registry: Registry,
+    webhooks: webhook::Sender,
 ) {
     let mut down = BTreeSet::new();
     while health.changed().await.is_ok() {
         let now = down_hosts(&health.borrow_and_update());
         for backend in now.difference(&down) {
             fleet.lost(backend);
+            webhooks.tell(event(backend, true));
             let ended = registry.end_open(&containers(&fleet, backend), |container| {
                 format!("the host of {container} went away; log in again to wait for it")
             });
@@ -34,9 +39,20 @@ pub(super) async fn follow(
         }
         for backend in down.difference(&now) {
             fleet.retry(backend);
+            webhooks.tell(event(backend, false));
         }
         down = now;
     }
+}
+
+fn event(backend: &BackendName, is_down: bool) -> Event {
+    let (name, severity, what) = if is_down {
+        ("host.down", Severity::Alarm, "does not answer any more")
+    } else {
+        ("host.up", Severity::Info, "answers again")
+    };
+    let text = format!("the host of backend {backend} {what}");
+    Event::new(Topic::Host, name, severity, (backend.as_str(), &text), timestamp())
 }
 
 fn down_hosts(health: &Health) -> BTreeSet<BackendName> {

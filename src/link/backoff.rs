@@ -10,6 +10,14 @@ const FIRST: Duration = Duration::from_millis(500);
 /// Longest pause.
 const LONGEST: Duration = Duration::from_secs(15);
 
+/// A number from 0 to 1, to spread pauses by.
+#[must_use]
+pub fn chance() -> f64 {
+    // A hasher's random seed is randomness enough to spread retries.
+    let random = RandomState::new().hash_one(0) % 256;
+    f64::from(u8::try_from(random).unwrap_or(0)) / 255.0
+}
+
 /// Pauses that double from 0.5 s to 15 s, each shortened by up to a quarter at random so that
 /// many who lost the same thing do not come back at once.
 #[derive(Debug, Clone, Default)]

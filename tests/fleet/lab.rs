@@ -136,6 +136,7 @@ impl Lab {
             incus_socket: PathBuf::from(self.text(backend, "incus_socket")),
             routed: true,
             health: Health::default(),
+            recovery: None,
         }
     }
 

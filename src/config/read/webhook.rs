@@ -78,13 +78,12 @@ fn webhook(mut section: Section<'_>, base: &Path) -> Result<Webhook, Told> {
             let hint = "a file with EMAIL:KEY of the bot: `secret = \"zulip.secret\"`";
             Err(section.missing("secret", Fault::new("missing").hint(hint)))
         }
-        Kind::Zulip => match channel {
-            Some(channel) => Ok(WebhookForm::Zulip { channel, topic: topic? }),
-            None => {
-                let hint = "for instance `channel = \"operations\"`";
-                Err(section.missing("channel", Fault::new("missing").hint(hint)))
-            }
-        },
+        Kind::Zulip => {
+            let hint = "for instance `channel = \"operations\"`";
+            let missing = || section.missing("channel", Fault::new("missing").hint(hint));
+            let channel = channel.ok_or_else(missing);
+            channel.and_then(|channel| Ok(WebhookForm::Zulip { channel, topic: topic? }))
+        }
     };
     section.finish(|_| None);
     verdict?;

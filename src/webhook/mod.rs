@@ -1,0 +1,102 @@
+//! People are told of what happens by webhooks. Whoever has something to tell calls
+//! [`Sender::tell`] and goes on; one task sends, tries again for an hour, and then gives up.
+
+mod driver;
+mod form;
+mod outbox;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::driver::Driver;
+use crate::{
+    config::{Config, Topic},
+    model::text::printable,
+    web::Web,
+};
+
+/// Events that wait for the task to read them.
+const QUEUE: usize = 256;
+
+/// Longest subject and text, in characters.
+const MAX_SUBJECT: usize = 100;
+const MAX_TEXT: usize = 500;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Somebody has to do something.
+    Alarm,
+    /// Something is wrong, and the sentinel sees to it.
+    Warning,
+    /// All is well.
+    Info,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What it is about.
+    pub topic: Topic,
+    /// What happened, for programs: `host.down`. Names stay as they are.
+    pub name: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// To what it happened: a backend, a name in a certificate.
+    pub subject: String,
+    /// What happened, for people: one sentence.
+    pub text: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Event {
+    /// An event; what is not printable in its texts is escaped.
+    #[must_use]
+    pub fn new(
+        topic: Topic,
+        name: &'static str,
+        severity: Severity,
+        (subject, text): (&str, &str),
+        at: Timestamp,
+    ) -> Self {
+        let (subject, text) = (printable(subject, MAX_SUBJECT), printable(text, MAX_TEXT));
+        Self { topic, name, severity, subject, text, at }
+    }
+}
+
+/// Takes events to be sent. Clones are the same.
+#[derive(Clone)]
+pub struct Sender {
+    queue: mpsc::Sender<Event>,
+}
+
+impl Sender {
+    /// Sends to the webhooks of `config`, on `tasks` and until `stop`. Call it inside a runtime.
+    #[must_use]
+    pub fn start(
+        config: watch::Receiver<Arc<Config>>,
+        web: Web,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let (queue, told) = mpsc::channel(QUEUE);
+        let driver = Driver::new(config, web, told);
+        tasks.spawn(async move { stop.run_until_cancelled(driver.run()).await });
+        Self { queue }
+    }
+
+    /// Has an event sent. Never waits: with too many of them, this one is dropped.
+    pub fn tell(&self, event: Event) {
+        let name = event.name;
+        if self.queue.try_send(event).is_err() {
+            tracing::warn!(event = name, "not told by webhook: too many events");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
