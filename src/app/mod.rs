@@ -37,6 +37,7 @@ use crate::{
     model::text,
     process::{self, Runtimes},
     reach::Reach,
+    recovery::{self, Recoveries, Surroundings},
     store::{
         backends::BackendFiles,
         keys::{KeyStoreError, Keys},
@@ -123,6 +124,7 @@ struct Running {
     config: watch::Sender<Arc<Config>>,
     fleet: Fleet,
     monitor: Monitor,
+    recoveries: watch::Receiver<Arc<Recoveries>>,
     /// Held while the configuration is taken over: SIGHUP and `reload` may come together.
     reloading: Mutex<()>,
 }
@@ -171,8 +173,17 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let monitor = Monitor::start(hosts(&config), &tasks, stop.clone());
     let (publish, config) = watch::channel(Arc::new(config));
     let webhooks = webhook::Sender::start(config.clone(), Web::new(), &tasks, stop.clone());
+    let surroundings = Surroundings {
+        config: config.clone(),
+        health: monitor.health(),
+        fleet: fleet.clone(),
+        web: Web::new(),
+        webhooks: webhooks.clone(),
+    };
+    let recoveries = recovery::start(surroundings, &tasks, stop.clone());
     let (path, reloading) = (path.to_owned(), Mutex::default());
-    let running = Running { path, telemetry, config: publish, fleet, monitor, reloading };
+    let running =
+        Running { path, telemetry, config: publish, fleet, monitor, recoveries, reloading };
     let running = Arc::new(running);
     let key_uses = KeyUses::load(&key_use_file);
     tasks.spawn(key_uses.clone().keep(key_use_file, stop.clone()));
@@ -243,6 +254,7 @@ fn build(
     let environment = Environment {
         health: running.monitor.health(),
         gateway,
+        recoveries: running.recoveries.clone(),
         backend_files: Arc::new(BackendFiles::new(running.path.clone())),
         end_sessions: Arc::new(move |name, whose, said| ending.end(name, whose, said)),
         last_use: Arc::new(move |name, key| used.last(name, key)),

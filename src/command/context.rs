@@ -23,6 +23,7 @@ use crate::{
         principal::{Principal, Role, Whose},
     },
     process,
+    recovery::Recoveries,
     store::backends::BackendFiles,
 };
 
@@ -82,6 +83,8 @@ pub struct Environment {
     pub health: watch::Receiver<Arc<Health>>,
     /// Where public ports lead.
     pub gateway: watch::Receiver<Arc<gateway::State>>,
+    /// What is done about those that are not.
+    pub recoveries: watch::Receiver<Arc<Recoveries>>,
     /// What the sentinel does and uses now.
     pub usage: Meter,
     /// Reads the configuration again.
@@ -114,6 +117,7 @@ impl Environment {
             incus_for_people: Arc::new(move |backend| control.incus(backend)),
             health: watch::channel(Arc::default()).1,
             gateway: watch::channel(Arc::default()).1,
+            recoveries: watch::channel(Arc::default()).1,
             usage: Arc::new(Usage::default),
             reload: Arc::new(|| Ok(Vec::new())),
             backend_files: Arc::new(BackendFiles::new("/nonexistent/sentinel.toml".into())),

@@ -36,7 +36,10 @@ fn hosts() -> Vec<Example> {
             "backend list --json",
             "A list, in the order of the configuration. `presence` is `up`, `away` or `unknown`. \
              Memory and disk are in bytes; the disk is the storage pool that new containers get \
-             theirs from.",
+             theirs from. `health.state` is `unknown`, `up`, `suspect`, `down` or `recovering`. \
+             `recovery.state` is `idle`, `held`, `asking`, `starting`, `resetting` (`since`) or \
+             `waiting` (`next`); `recovery.alarm` is `exhausted`, `missing`, `refused`, \
+             `unreachable`, `late` or `null`; `recovery` is `null` where nobody starts the host.",
             answer("backend list --json"),
         ),
         (

@@ -53,8 +53,14 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     let Usage { sessions, connections, tasks, descriptors, resident_bytes, panics } =
         (context.usage)();
     let jobs = context.fleet.jobs().all();
-    let health = Arc::clone(&context.health.borrow());
     let gateway = Arc::clone(&context.gateway.borrow());
+    let backends: Vec<_> =
+        inventory.backends.iter().map(|b| BackendView::new(b, context)).collect();
+    let alarms = backends.iter().filter_map(BackendView::alarm);
+    let problems = gateway::problems(&gateway)
+        .chain(alarms)
+        .chain(problems(&inventory, &jobs, panics))
+        .collect();
     let status = Status {
         version: context.version,
         started: context.started,
@@ -63,8 +69,8 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         connections,
         containers: inventory.containers().count(),
         process: Process { tasks, descriptors, resident_bytes, panics },
-        backends: inventory.backends.iter().map(|b| BackendView::new(b, &health)).collect(),
-        problems: gateway::problems(&gateway).chain(problems(&inventory, &jobs, panics)).collect(),
+        backends,
+        problems,
         gateway: GatewayView::new(&gateway),
         jobs: jobs
             .iter()
@@ -78,6 +84,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         Field::one("Sessions", status.sessions.to_string()),
         Field::one("Containers", status.containers.to_string()),
         Field::one("Process", format!("{memory}, {tasks} tasks, {descriptors} descriptors")),
+        Field::many("Recovery", recoveries(&status.backends, context.now)),
         Field::many(
             "Gateway",
             status.gateway.iter().flat_map(|gateway| gateway.lines(context.now)).collect(),
@@ -92,6 +99,13 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     let names = status.backends.iter().map(|b| b.name.clone()).collect();
     let report = Report::of(status)?.names(names).part(Part::Fields(fields));
     Ok(report.part(Part::Table(Table { columns: COLUMNS, rows })))
+}
+
+/// Of hosts that are being recovered.
+fn recoveries(backends: &[BackendView], now: Timestamp) -> Vec<String> {
+    let all = backends.iter().filter_map(|b| Some((&b.name, b.recovery.as_ref()?)));
+    let busy = all.filter(|(_, recovery)| recovery.state != "idle");
+    busy.map(|(name, recovery)| format!("{name} {}", recovery.text(now))).collect()
 }
 
 fn problems(inventory: &Inventory, jobs: &[Arc<Job>], panics: u64) -> Vec<String> {
@@ -174,6 +188,7 @@ Uptime:      1h
 Sessions:    7
 Containers:  3
 Process:     14MiB, 80 tasks, 31 descriptors
+Recovery:    spot-2 starting (gce) for 1m, 2 in an hour; last error: the API says 503
 Problems:    backend spot-2: connection refused
              container alice on spot-2: hidden by alice on an earlier backend
              instance erin-container on spot-1 is half made; `create` makes it anew
@@ -217,6 +232,27 @@ Problems:    gateway: run conntrack: not found
             "primary": "spot-1", "since": "2023-11-14T23:03:20Z", "in_force": false,
         });
         assert_eq!(json["gateway"]["pools"][0], pool);
+    }
+
+    #[test]
+    fn an_alarm_of_recovery_is_a_problem() {
+        let mut context = context(admin());
+        let mut hosts = crate::recovery::Recoveries::clone(&context.recoveries.borrow());
+        for host in hosts.values_mut() {
+            host.alarm = Some(crate::recovery::plan::Alarm::Exhausted);
+            host.state = crate::recovery::State::Waiting(at(3700));
+        }
+        let shown = tokio::sync::watch::channel(std::sync::Arc::new(hosts)).1;
+        std::sync::Arc::make_mut(&mut context.environment).recoveries = shown;
+        let outcome = execute_line(b"status", &context);
+        let waiting = "Recovery:    spot-2 waiting (gce), next try in 1m, 2 in an hour";
+        assert!(outcome.stdout.contains(waiting), "{}", outcome.stdout);
+        let alarm = "recovery of backend spot-2: started as often as allowed in an hour, and";
+        assert!(outcome.stdout.contains(alarm), "{}", outcome.stdout);
+        let json = execute_line(b"backend list --json", &context);
+        let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+        assert_eq!(json[1]["recovery"]["alarm"], "exhausted");
+        assert_eq!(json[0]["recovery"], serde_json::Value::Null);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::model::{
     key::PublicKey,
     principal::{Principal, Role},
 };
+use crate::recovery::{Recoveries, Recovery, State};
 
 /// The key of a person: the same for the same name.
 pub(crate) fn key(name: &str) -> PublicKey {
@@ -119,6 +120,18 @@ pub(crate) fn fleet() -> Inventory {
     Inventory::new(vec![Arc::new(one), backend("spot-2", away, others)])
 }
 
+/// The host of spot-2 is being started.
+fn recoveries() -> Recoveries {
+    let recovery = Recovery {
+        kind: "gce",
+        state: State::Starting(at(3540)),
+        alarm: None,
+        actions: 2,
+        error: Some("the API says 503".to_owned()),
+    };
+    Recoveries::from([("spot-2".parse().unwrap(), recovery)])
+}
+
 /// The least configuration.
 pub(crate) fn config() -> watch::Receiver<Arc<Config>> {
     let text = format!("admin.authorized_keys = ['{}']", key("admin").to_line());
@@ -143,6 +156,7 @@ pub(crate) fn context(principal: Principal) -> Context {
             panics: 0,
         }),
         version: "0.0.0-test",
+        recoveries: watch::channel(Arc::new(recoveries())).1,
         ..Environment::new(fleet, config(), at(0))
     };
     let (format, now) = (Format::Plain, at(3600));

@@ -319,8 +319,7 @@ async fn report(args: &AddArgs, backend: &Backend, context: &Context) -> Result<
     let listed = inventory
         .wait_for(|i| i.backend(name).is_some_and(|b| matches!(b.presence, Presence::Up { .. })));
     let is_up = timeout(LISTED, listed).await.is_ok();
-    let view =
-        context.snapshot().backend(name).map(|b| BackendView::new(b, &context.health.borrow()));
+    let view = context.snapshot().backend(name).map(|b| BackendView::new(b, context));
     let file = context.backend_files.path(name).display().to_string();
     let (address, containers) = (address(backend), view.as_ref().map_or(0, |v| v.containers));
     let text =

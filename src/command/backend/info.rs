@@ -74,7 +74,7 @@ pub(super) async fn run(name: &BackendName, context: &Context) -> Result<Report,
         None => None,
     };
     let mut info = Info {
-        view: BackendView::new(&backend, &context.health.borrow()),
+        view: BackendView::new(&backend, context),
         address: config.as_deref().map(address),
         ways: config.as_deref().map(ways).unwrap_or_default(),
         unfinished: backend.unfinished.clone(),
@@ -135,6 +135,7 @@ fn fields(info: &Info, context: &Context) -> Vec<Field> {
             "Host",
             view.health.iter().flat_map(|h| &h.checks).map(CheckView::text).collect(),
         ),
+        maybe("Recovery", view.recovery.as_ref().map(|r| r.text(context.now))),
         maybe("Address", info.address.clone()),
         maybe("Ways", Some(info.ways.join(", ")).filter(|ways| !ways.is_empty())),
         Field::one("Presence", view.presence_text(context.now)),

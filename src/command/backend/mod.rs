@@ -91,8 +91,7 @@ pub(super) async fn run(
 
 fn list(context: &Context) -> Result<Report, Failure> {
     let inventory = context.snapshot();
-    let health = Arc::clone(&context.health.borrow());
-    let views: Vec<_> = inventory.backends.iter().map(|b| BackendView::new(b, &health)).collect();
+    let views: Vec<_> = inventory.backends.iter().map(|b| BackendView::new(b, context)).collect();
     let names = views.iter().map(|view| view.name.clone()).collect();
     let rows = views.iter().map(|view| view.row(context.now)).collect();
     Ok(Report::of(&views)?.names(names).part(Part::Table(Table { columns: COLUMNS, rows })))

@@ -20,6 +20,7 @@ spot-2   default  away for 10m        -      2           -     -             -  
     let expected = "\
 Name:        spot-2
 Pool:        default
+Recovery:    starting (gce) for 1m, 2 in an hour; last error: the API says 503
 Presence:    away for 10m
 Reason:      connection refused
 Refreshed:   10m ago

@@ -4,9 +4,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    command::view::{age, share},
-    health::{CheckHealth, Health, HostHealth, machine::State},
+    command::{
+        context::Context,
+        view::{age, share},
+    },
+    health::{CheckHealth, HostHealth, machine::State},
     model::inventory::{Backend, Presence},
+    recovery::{Recovery, State as Recovering, plan::Alarm},
 };
 
 /// A backend, as last seen.
@@ -28,6 +32,8 @@ pub(in crate::command) struct BackendView {
     pub(in crate::command) drained: bool,
     /// What the checks of its host say: absent without checks.
     pub(in crate::command) health: Option<HealthView>,
+    /// What is done when its host is down: absent where nobody starts it.
+    pub(in crate::command) recovery: Option<RecoveryView>,
 }
 
 /// What the checks of a host say.
@@ -36,6 +42,62 @@ pub(in crate::command) struct HealthView {
     pub(in crate::command) state: &'static str,
     pub(in crate::command) since: Timestamp,
     pub(in crate::command) checks: Vec<CheckView>,
+}
+
+/// What is done about a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(in crate::command) struct RecoveryView {
+    pub(in crate::command) kind: &'static str,
+    pub(in crate::command) state: &'static str,
+    /// Since when it is being started or reset.
+    pub(in crate::command) since: Option<Timestamp>,
+    /// When the provider is asked again.
+    pub(in crate::command) next: Option<Timestamp>,
+    /// Why people have to look: one word.
+    pub(in crate::command) alarm: Option<&'static str>,
+    /// Starts and resets in the last hour.
+    pub(in crate::command) actions: usize,
+    /// Why the last request failed.
+    pub(in crate::command) error: Option<String>,
+    #[serde(skip)]
+    sentence: Option<&'static str>,
+}
+
+impl RecoveryView {
+    fn new(recovery: &Recovery) -> Self {
+        let (state, since, next) = match recovery.state {
+            Recovering::Idle => ("idle", None, None),
+            Recovering::Held => ("held", None, None),
+            Recovering::Asking => ("asking", None, None),
+            Recovering::Starting(since) => ("starting", Some(since), None),
+            Recovering::Resetting(since) => ("resetting", Some(since), None),
+            Recovering::Waiting(next) => ("waiting", None, Some(next)),
+        };
+        Self {
+            kind: recovery.kind,
+            state,
+            since,
+            next,
+            alarm: recovery.alarm.map(Alarm::as_str),
+            actions: recovery.actions,
+            error: recovery.error.clone(),
+            sentence: recovery.alarm.map(Alarm::sentence),
+        }
+    }
+
+    /// For people.
+    pub(in crate::command) fn text(&self, now: Timestamp) -> String {
+        let when = match (self.since, self.next) {
+            (Some(since), _) => format!(" for {}", age(now, since)),
+            (None, Some(next)) => format!(", next try in {}", age(next, now)),
+            (None, None) => String::new(),
+        };
+        let held = if self.state == "held" { ", as it is drained" } else { "" };
+        let count =
+            if self.actions > 0 { format!(", {} in an hour", self.actions) } else { String::new() };
+        let error = self.error.as_ref().map_or_else(String::new, |e| format!("; last error: {e}"));
+        format!("{} ({}){when}{held}{count}{error}", self.state, self.kind)
+    }
 }
 
 /// What one check says.
@@ -95,7 +157,9 @@ pub(in crate::command) const COLUMNS: &[&str] =
     &["BACKEND", "POOL", "PRESENCE", "INCUS", "CONTAINERS", "CPUS", "MEMORY", "DISK", "REFRESHED"];
 
 impl BackendView {
-    pub(in crate::command) fn new(backend: &Backend, health: &Health) -> Self {
+    pub(in crate::command) fn new(backend: &Backend, context: &Context) -> Self {
+        let health = context.health.borrow();
+        let recoveries = context.recoveries.borrow();
         let (presence, since, reason) = match &backend.presence {
             Presence::Unknown => ("unknown", None, None),
             Presence::Up { since } => ("up", Some(*since), None),
@@ -117,7 +181,14 @@ impl BackendView {
             containers: backend.containers.len(),
             drained: backend.drained,
             health: health.hosts.get(&backend.name).and_then(HealthView::new),
+            recovery: recoveries.get(&backend.name).map(RecoveryView::new),
         }
+    }
+
+    /// What is wrong with the way back of its host.
+    pub(in crate::command) fn alarm(&self) -> Option<String> {
+        let sentence = self.recovery.as_ref()?.sentence?;
+        Some(format!("recovery of backend {}: {sentence}", self.name))
     }
 
     /// Its row under [`COLUMNS`].
