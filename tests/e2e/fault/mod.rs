@@ -4,6 +4,7 @@ mod away;
 mod exec;
 mod hostile;
 mod identity;
+mod recovery;
 
 use std::fs;
 

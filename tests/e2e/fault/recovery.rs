@@ -1,0 +1,231 @@
+//! A host that is started again by the sentinel: by a program, and through a cloud's API, whose
+//! server stands on the sentinel's loopback and really powers `b3` on.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{log_in, newcomer};
+use crate::harness::{Guest, Sentinel, backend_section, config, lab, lab_command, set, world};
+
+fn power(command: &str) {
+    let out = lab_command(&[command, "b3"]).output().expect("lab");
+    assert!(out.status.success(), "{command}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// The network of the machine, in which the lab's script works.
+fn network() -> String {
+    format!("/proc/{}/ns/net", std::process::id())
+}
+
+/// A file of this run, empty.
+fn file(name: &str) -> PathBuf {
+    let path = world().dir.join(name);
+    fs::write(&path, "").unwrap();
+    path
+}
+
+fn lines(path: &Path) -> Vec<String> {
+    fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// A sentinel whose logins wait for long, with `b3` and how to start it.
+fn sentinel(name: &str, port: u16, recovery: &str) -> Sentinel {
+    let dir = &world().dir;
+    let more = format!("{}recovery = {recovery}\n", backend_section("b3"));
+    let text = set(&config(dir, port, &more), "ssh", "wait", "\"100s\"");
+    Sentinel::start(dir, name, &text)
+}
+
+/// What `status` says of b3's recovery.
+fn recovery(sentinel: &Sentinel) -> serde_json::Value {
+    let list = sentinel.console(&["backend", "list", "--json"]).stdout;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let b3 = list.as_array().unwrap().iter().find(|b| b["name"] == "b3").unwrap();
+    b3["recovery"].clone()
+}
+
+/// Waits as long as a host needs to boot.
+fn wait(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(120), "{what}: not so");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The path of the lab's script.
+fn lab_script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab")
+}
+
+/// A program that writes down how it was called and powers b3 on, with more `before` and `after`.
+fn program(name: &str, calls: &Path, before: &str, after: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = world().dir.join(name);
+    let (calls, lab, network) = (calls.display(), lab_script().display().to_string(), network());
+    // The program runs in the network of the sentinel, the lab's script in that of the machine.
+    let text = format!(
+        "#!/bin/bash\necho \"$CONTAINARIUM_ACTION $CONTAINARIUM_BACKEND $CONTAINARIUM_ATTEMPT $*\" \
+         >>{calls}\nlab() {{ nsenter --net={network} {lab} \"$@\" </dev/null >&2; }}\n\
+         {before}\nlab revive \"$1\"\n{after}\n"
+    );
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let variables = ["LAB_NAME", "LAB_CACHE", "LAB_SUBNET"]
+        .iter()
+        .filter_map(|name| Some(format!("{name} = \"{}\"", std::env::var(name).ok()?)));
+    let variables: Vec<_> = variables.collect();
+    format!(
+        "{{ kind = \"command\", argv = [\"{}\", \"b3\"], env = {{ {} }}, timeout = \"100s\", \
+         grace = \"60s\"",
+        path.display(),
+        variables.join(", ")
+    )
+}
+
+#[test]
+fn a_program_starts_the_host_once_and_who_waited_is_let_in() {
+    let _alone = crate::harness::b3();
+    newcomer("rita");
+    power("revive");
+    let calls = file("recovery.calls");
+    let autostart = |name| format!("incus b3 config set {name}-container boot.autostart=true");
+    let after = format!("lab {}\nlab {}", autostart("idler"), autostart("holder"));
+    let text = program("recovery.program", &calls, "echo starting", &after);
+    let sentinel = sentinel("recovery", 2261, &format!("{text} }}"));
+    let guest = Guest::new(&sentinel, "b3", "revived", "rita");
+    // Incus does not start it: it is told to when it looked through its containers already, as
+    // when the storage came too late.
+    let idle = Guest::new(&sentinel, "b3", "idler", "rita");
+    lab().incus("b3", &["config", "set", "idler-container", "boot.autostart=false"]);
+    lab().incus("b3", &["stop", "--force", "idler-container"]);
+    let held = Guest::new(&sentinel, "b3", "holder", "rita");
+    lab().incus("b3", &["config", "set", "holder-container", "boot.autostart=false"]);
+    assert_eq!(sentinel.console(&["stop", "holder", "--hold", "--force"]).status, 0);
+    assert_eq!(recovery(&sentinel)["state"], "idle");
+    assert_eq!(log_in(2261, "rita", "revived", "hostname").stdout, "revived-container\n");
+
+    power("kill");
+    sentinel.wait_log("host is down");
+    let waited = log_in(2261, "rita", "revived", "hostname");
+    assert_eq!((waited.stdout.as_str(), waited.status), ("revived-container\n", 0), "{waited:?}");
+    assert_eq!(lines(&calls), ["start b3 1 b3"], "once");
+    wait("idle again", || recovery(&sentinel)["state"] == "idle");
+    assert_eq!(recovery(&sentinel)["actions"], 1);
+    wait("containers were seen to", || {
+        sentinel.log_text().contains("containers after the return of their host")
+    });
+    let list = sentinel.console(&["list", "--json"]).stdout;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    for (name, state) in [("revived", "running"), ("idler", "running"), ("holder", "stopped")] {
+        let row = list.as_array().unwrap().iter().find(|c| c["name"] == name).unwrap();
+        assert_eq!(row["state"], state, "{row}");
+    }
+    let seen_to = "containers after the return of their host backend=b3 started=1 failed=0";
+    assert!(sentinel.log_text().contains(seen_to), "{}", sentinel.log_text());
+    assert_eq!(sentinel.log_text().matches("containers after the return").count(), 1);
+    assert_eq!(lines(&calls).len(), 1, "once");
+    drop((guest, idle, held));
+}
+
+#[test]
+fn a_program_that_fails_is_told_and_a_drained_host_is_left_alone() {
+    let _alone = crate::harness::b3();
+    world();
+    power("revive");
+    let calls = file("drained.calls");
+    let text = program("drained.program", &calls, "printf 'no \\033[2J quota\\n'; exit 7", "");
+    let sentinel = sentinel("drained", 2262, &format!("{text}, hourly = 1 }}"));
+    let drained = sentinel.console(&["backend", "drain", "b3"]);
+    assert_eq!(drained.status, 0, "{drained:?}");
+    power("kill");
+    sentinel.wait_log("host is down");
+    sentinel.wait("it is held", || recovery(&sentinel)["state"] == "held");
+    assert!(sentinel.console(&["status"]).stdout.contains("b3 held (command), as it is drained"));
+    assert_eq!(lines(&calls), [""; 0], "hands off");
+
+    assert_eq!(sentinel.console(&["backend", "resume", "b3"]).status, 0);
+    sentinel.wait("it was tried", || recovery(&sentinel)["error"].is_string());
+    let error = recovery(&sentinel)["error"].as_str().unwrap().to_owned();
+    assert_eq!(error, "the command ended with exit status: 7: no \\u{1b}[2J quota");
+    // One in an hour: the second is left to people.
+    wait("an alarm", || recovery(&sentinel)["alarm"] == "exhausted");
+    assert_eq!(lines(&calls), ["start b3 1 b3"]);
+    let problem = "recovery of backend b3: started as often as allowed in an hour";
+    assert!(sentinel.console(&["status"]).stdout.contains(problem));
+    power("revive");
+    sentinel.wait_log("host is up");
+    wait("idle again", || recovery(&sentinel)["state"] == "idle");
+    assert_eq!(recovery(&sentinel)["alarm"], serde_json::Value::Null);
+}
+
+/// The cloud, on the sentinel's loopback; it ends with the test.
+struct Cloud(Child);
+
+impl Cloud {
+    fn start(port: u16, calls: &Path) -> Self {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/fault/cloud.py");
+        let child = Command::new("nsenter")
+            .arg(format!("--net={}", lab().netns("sentinel")))
+            .args(["python3"])
+            .arg(program)
+            .arg(port.to_string())
+            .arg(calls)
+            .arg(lab_script())
+            .arg(network())
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("python3");
+        let cloud = Self(child);
+        wait("the cloud listens", || !lines(calls).is_empty());
+        cloud
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_cloud_that_refuses_at_first_starts_the_host_once() {
+    let _alone = crate::harness::b3();
+    newcomer("gus");
+    power("revive");
+    let calls = file("cloud.calls");
+    let cloud = Cloud::start(8461, &calls);
+    let recovered = sentinel(
+        "cloud",
+        2263,
+        "{ kind = \"gce\", project = \"p\", zone = \"z\", instance = \"b3\", \
+         endpoint = \"http://127.0.0.1:8461\", metadata = \"http://127.0.0.1:8461\" }\n\
+         [[webhook]]\nurl = \"http://127.0.0.1:8461/hook\"",
+    );
+    let guest = Guest::new(&recovered, "b3", "clouded", "gus");
+    power("kill");
+    recovered.wait_log("host is down");
+    let waited = log_in(2263, "gus", "clouded", "hostname");
+    assert_eq!((waited.stdout.as_str(), waited.status), ("clouded-container\n", 0), "{waited:?}");
+    let called = lines(&calls);
+    let starts = called.iter().filter(|call| call.contains("/instances/b3/start"));
+    assert_eq!(starts.count(), 1, "{called:?}");
+    // A token that was refused, too many requests, and a server that failed: all of them came.
+    for status in ["401", "429", "503"] {
+        assert!(called.iter().any(|call| call.ends_with(status)), "{status}: {called:?}");
+    }
+    wait("people are told", || {
+        let called = lines(&calls);
+        ["host.down", "recovery.started", "host.up", "recovery.returned"]
+            .iter()
+            .all(|event| called.iter().filter(|c| c.contains(&format!("\"{event}\""))).count() == 1)
+    });
+    assert!(!recovered.log_text().contains("T0P-SECRET"));
+    drop((guest, cloud));
+}
