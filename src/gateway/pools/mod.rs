@@ -87,8 +87,11 @@ impl Pools {
     #[must_use]
     pub fn rules(&self, addresses: &Addresses) -> RuleSet {
         let led = |pool: &Pool| pool.forwards(pool.primary(), addresses);
+        // Each is one more call of a program at the start.
         let all = |pool: &Pool| -> Vec<Forward> {
-            pool.members.iter().flat_map(|member| pool.forwards(Some(member), addresses)).collect()
+            let candidates = if pool.config.failover { pool.members.len() } else { 1 };
+            let members = pool.members.iter().take(candidates);
+            members.flat_map(|member| pool.forwards(Some(member), addresses)).collect()
         };
         let idle = self.pools.iter().flat_map(all).map(|f| (f.protocol, f.to));
         RuleSet::new(self.pools.iter().flat_map(led)).with_idle(idle)
