@@ -158,7 +158,7 @@ fn sample_and_reference_name_every_key() {
     let problems = parse(text, "f", Path::new("/")).unwrap_err();
     let lists = problems.iter().filter(|p| p.key.ends_with("xyzzyx")).map(|p| &p.hints[0]);
     let lists: Vec<_> = lists.filter_map(|hint| hint.strip_prefix("the keys here are ")).collect();
-    assert_eq!(lists.len(), 9);
+    assert_eq!(lists.len(), 11);
     for key in lists.iter().flat_map(|list| list.split(", ")) {
         let shown = [format!("{key} = "), format!("[{key}]")].iter().any(|s| sample.contains(s));
         assert!(shown, "{key} is not in the sample");
