@@ -28,6 +28,7 @@ pub use self::{
 
 use std::{
     collections::BTreeMap,
+    fmt,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::Arc,
@@ -42,8 +43,9 @@ use crate::model::{
     firewall::{Firewall, PublicPort},
     image::ImageName,
     key::PublicKey,
-    name::{Account, BackendName, PoolName, RouteName},
+    name::{Account, BackendName, ContainerName, PoolName, RouteName},
     size::Size,
+    text::printable,
 };
 
 /// Everything that the administrator can set.
@@ -71,6 +73,8 @@ pub struct Config {
     pub routes: Vec<Arc<Route>>,
     /// `[[webhook]]`, in file order.
     pub webhooks: Vec<Arc<Webhook>>,
+    /// `[maintenance]`; `None`: no page is served.
+    pub maintenance: Option<Maintenance>,
 }
 
 /// The SSH door.
@@ -245,4 +249,67 @@ pub struct Route {
     pub keys: Vec<AuthorizedKey>,
     /// A private key file to log in with instead of a certificate of the sentinel's CA.
     pub identity: Option<PathBuf>,
+}
+
+/// The page that is served while no backend can.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Maintenance {
+    /// Where to listen for HTTP.
+    pub http: Option<SocketAddr>,
+    /// Where to listen for HTTPS.
+    pub https: Option<SocketAddr>,
+    /// Where certificates come from; each once.
+    pub certificates: Vec<CertificateSource>,
+}
+
+/// Where certificates come from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CertificateSource {
+    /// Who has the files.
+    pub place: CertificatePlace,
+    /// Which files.
+    pub files: CertificateFiles,
+}
+
+/// Who has the files of certificates.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CertificatePlace {
+    /// This machine.
+    Sentinel,
+    /// The host of a backend behind SSH.
+    Backend(BackendName),
+    /// An Incus instance there, by its name in Incus.
+    Instance(BackendName, String),
+    /// A container, wherever it is.
+    Container(ContainerName),
+}
+
+/// Files of certificates: whole paths, where they are on another machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CertificateFiles {
+    /// Caddy's store: the folder that has `certificates` in it.
+    Caddy(PathBuf),
+    /// A certificate with its chain, and its key, in PEM.
+    Pair {
+        /// The certificate, and those that lead to its CA.
+        certificate: PathBuf,
+        /// The private key.
+        key: PathBuf,
+    },
+}
+
+impl fmt::Display for CertificateSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = match &self.files {
+            CertificateFiles::Caddy(path) => path,
+            CertificateFiles::Pair { certificate, .. } => certificate,
+        };
+        f.write_str(&printable(&path.display().to_string(), 300))?;
+        match &self.place {
+            CertificatePlace::Sentinel => Ok(()),
+            CertificatePlace::Backend(backend) => write!(f, " on {backend}"),
+            CertificatePlace::Instance(backend, name) => write!(f, " in {name} on {backend}"),
+            CertificatePlace::Container(name) => write!(f, " in container {name}"),
+        }
+    }
 }

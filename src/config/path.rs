@@ -45,11 +45,24 @@ pub(super) fn socket(base: &Path) -> impl Fn(&Node) -> Read<PathBuf> {
 pub(super) fn remote_socket(node: &Node) -> Read<PathBuf> {
     let text = check(text(node)?)?;
     check_socket(text.len())?;
-    if !text.starts_with('/') {
-        return Err(Fault::new(format!("\"{}\" is not a whole path", shown(text)))
-            .hint("for instance \"/var/lib/incus/unix.socket\""));
+    whole(text, "for instance \"/var/lib/incus/unix.socket\"")
+}
+
+/// Path of a file or folder on another machine.
+pub(super) fn remote(node: &Node) -> Read<PathBuf> {
+    let text = check(text(node)?)?;
+    if text.chars().any(char::is_control) {
+        return Err(Fault::new(format!("\"{}\" has control characters in it", shown(text)))
+            .hint("write the path on one line"));
     }
-    Ok(PathBuf::from(text))
+    whole(text, "for instance \"/etc/ssl/site.crt\"")
+}
+
+fn whole(text: &str, hint: &str) -> Read<PathBuf> {
+    if text.starts_with('/') {
+        return Ok(PathBuf::from(text));
+    }
+    Err(Fault::new(format!("\"{}\" is not a whole path", shown(text))).hint(hint))
 }
 
 fn check(text: &str) -> Read<&str> {

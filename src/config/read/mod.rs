@@ -8,6 +8,7 @@ mod door;
 mod gateway;
 mod health;
 mod recovery;
+mod maintenance;
 mod route;
 pub(super) mod stack;
 mod webhook;
@@ -45,7 +46,7 @@ pub(super) fn config(
 ) -> Result<Config, Told> {
     let scope = Scope { base, sources };
     let mut root = Section::root(table, sink);
-    for later in ["guard", "maintenance", "metrics"] {
+    for later in ["guard", "metrics"] {
         root.refuse(later);
     }
     let state_dir = root.or("state_dir", "/var/lib/containarium".into(), path(base));
@@ -62,6 +63,8 @@ pub(super) fn config(
     let gateway = root
         .section("gateway")
         .and_then(|section| has_gateway.then(|| gateway::gateway(section, listen)).transpose());
+    let known = backends.as_deref().ok();
+    let maintenance = maintenance::maintenance(&mut root, scope, known);
     let admin_login = admin.as_ref().ok().map(|a| &a.login);
     let routes = route::routes(root.sections("route", MAX_ENTRIES), scope, admin_login);
     let webhooks = webhook::webhooks(root.sections("webhook", MAX_WEBHOOKS), scope);
@@ -78,6 +81,7 @@ pub(super) fn config(
         backends: backends?,
         routes: routes?,
         webhooks: webhooks?,
+        maintenance: maintenance?,
     })
 }
 

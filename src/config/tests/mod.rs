@@ -54,6 +54,7 @@ fn defaults_are_what_the_documentation_says() {
     assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
     assert!(config.backends.is_empty() && config.routes.is_empty());
     assert_eq!(config.gateway, None);
+    assert_eq!(config.maintenance, None);
     let Create { image, cpu, memory, disk, remotes, os_types } = &config.create;
     assert_eq!((image.to_string().as_str(), disk.bytes()), ("images:ubuntu/24.04", 20_000_000_000));
     assert_eq!((cpu, memory), (&None, &None));
@@ -78,7 +79,12 @@ fn every_key_is_read() {
          [[backend]]\nname = 'spot-1'\naddress = '[2001:db8::1]'\nuser = 'c'\nhost_key = '{KEY}'\n\
          [[backend]]\nname = 'far'\naddress = 'https://far.example'\nfingerprint = '{}'\n\
          [[route]]\nlogin = 'git'\nto = 'git@192.0.2.20:2222'\nhost_key = '{KEY}'\n\
-         authorized_keys = ['{KEY} alice']\n",
+         authorized_keys = ['{KEY} alice']\n\
+         [maintenance]\nhttp = '[::]:80'\nhttps = '192.0.2.1:443'\n\
+         [[maintenance.certificate]]\ncertificate = 'tls/c'\nkey = '/k'\n\
+         [[maintenance.certificate]]\nfrom = 'spot-1'\ncaddy = '/var/caddy'\n\
+         [[maintenance.certificate]]\nfrom = 'far'\ninstance = 'web'\ncaddy = '/c'\n\
+         [[maintenance.certificate]]\ncontainer = 'web'\ncaddy = '/c'\n",
         "0A:".repeat(31) + "0a"
     );
     let config = good(&text);
@@ -118,6 +124,14 @@ fn every_key_is_read() {
     let route = &config.routes[0];
     assert_eq!((route.user.as_str(), route.address.as_str()), ("git", "192.0.2.20:2222"));
     assert_eq!(route.keys.len(), 1);
+    let page = config.maintenance.unwrap();
+    assert_eq!(page.https, Some("192.0.2.1:443".parse().unwrap()));
+    let sources: Vec<_> = page.certificates.iter().map(ToString::to_string).collect();
+    let here = "/etc/containarium/tls/c";
+    assert_eq!(
+        sources,
+        [here, "/var/caddy on spot-1", "/c in web on far", "/c in container web"]
+    );
 }
 
 #[test]
@@ -154,11 +168,12 @@ fn sample_and_reference_name_every_key() {
     let text = "xyzzyx = 1\n[ssh]\nxyzzyx = 1\n[admin]\nxyzzyx = 1\n[log]\nxyzzyx = 1\n\
                 [create]\nxyzzyx = 1\n\
                 [gateway]\nxyzzyx = 1\n[[gateway.pool]]\nxyzzyx = 1\n\
-                [[backend]]\nxyzzyx = 1\nrecovery = { xyzzyx = 1 }\n[[route]]\nxyzzyx = 1\n[[webhook]]\nxyzzyx = 1\n";
+                [[backend]]\nxyzzyx = 1\nrecovery = { xyzzyx = 1 }\n[[route]]\nxyzzyx = 1\n[[webhook]]\nxyzzyx = 1\n\
+                [maintenance]\nxyzzyx = 1\n[[maintenance.certificate]]\nxyzzyx = 1\n";
     let problems = parse(text, "f", Path::new("/")).unwrap_err();
     let lists = problems.iter().filter(|p| p.key.ends_with("xyzzyx")).map(|p| &p.hints[0]);
     let lists: Vec<_> = lists.filter_map(|hint| hint.strip_prefix("the keys here are ")).collect();
-    assert_eq!(lists.len(), 11);
+    assert_eq!(lists.len(), 13);
     for key in lists.iter().flat_map(|list| list.split(", ")) {
         let shown = [format!("{key} = "), format!("[{key}]")].iter().any(|s| sample.contains(s));
         assert!(shown, "{key} is not in the sample");
@@ -273,6 +288,8 @@ fn a_reload_knows_what_needs_a_restart() {
     assert_eq!(needs_restart(&old, &good(&new)), ["state_dir", "ssh.listen"]);
     let new = format!("{}log.format = 'json'\nssh.host_keys = 'x'\n", minimal());
     assert_eq!(needs_restart(&old, &good(&new)), ["ssh.host_keys", "log.format"]);
+    let new = format!("{}[maintenance]\nhttps = '[::]:1'\n", minimal());
+    assert_eq!(needs_restart(&old, &good(&new)), ["maintenance.https"]);
 }
 
 #[test]
