@@ -14,6 +14,8 @@ use super::{
 
 /// Longest list of names, in bytes.
 const MAX_NAMES: usize = 256 * 1024;
+/// Symbolic links that are followed from one to the next: people lay one.
+const MAX_LINKS: usize = 8;
 /// For the first look into an instance that does not run: Incus mounts it and starts a server for
 /// its files, which takes a busy host with twenty creations at once over 10 s.
 const FIRST_DEADLINE: Duration = Duration::from_secs(30);
@@ -68,6 +70,30 @@ impl Client {
         }
         let (uid, mode) = owner(&answer.headers);
         Ok(Some(File { contents: answer.body.to_vec(), uid, mode }))
+    }
+
+    /// [`Self::read_file`], also where `path` is a symbolic link to it.
+    ///
+    /// # Errors
+    /// As [`Self::read_file`].
+    pub async fn read_file_behind(
+        &self,
+        instance: &str,
+        path: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, IncusError> {
+        let mut at = path.to_owned();
+        for _ in 0..=MAX_LINKS {
+            let url = url(instance, &at);
+            let asked = self.ask_file(Method::GET, &url, limit, CALL_DEADLINE).await?;
+            let Some(answer) = asked else { return Ok(None) };
+            match header(&answer.headers, "x-incus-type") {
+                Some("file") => return Ok(Some(answer.body.to_vec())),
+                Some("symlink") => at = target(&at, &answer.body),
+                Some(_) | None => return Ok(None),
+            }
+        }
+        Ok(None)
     }
 
     /// The names in a directory inside an instance; none if there is no such directory.
@@ -138,6 +164,14 @@ impl Client {
 
 fn url(instance: &str, path: &str) -> String {
     format!("/1.0/instances/{}/files?path={}", escape(instance), escape(path))
+}
+
+/// Where the symbolic link at `path` leads.
+fn target(path: &str, link: &[u8]) -> String {
+    let link = String::from_utf8_lossy(link);
+    let link = link.trim_end_matches(['\n', '\0']);
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    if link.starts_with('/') { link.to_owned() } else { format!("{folder}/{link}") }
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

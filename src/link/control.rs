@@ -212,11 +212,8 @@ impl Link {
     }
 
     async fn open(&self, target: &Target) -> Result<Stream, LinkError> {
-        let refused = |reason: String| LinkError::Open {
-            address: self.peer.address.clone(),
-            target: target.to_string(),
-            reason,
-        };
+        let target_name = target.to_string();
+        let refused = |reason: String| self.refused(&target_name, &reason);
         let (patience, local) = match target {
             Target::Unix(_) => (UNIX_TIMEOUT, true),
             Target::Tcp(..) => (TCP_TIMEOUT, false),
@@ -247,8 +244,17 @@ impl Link {
         Err(refused("connection was lost".to_owned()))
     }
 
+    /// The backend is there, and does not open what was asked for.
+    pub(super) fn refused(&self, target: &str, reason: &str) -> LinkError {
+        LinkError::Open {
+            address: self.peer.address.clone(),
+            target: target.to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+
     /// The connection, and whether it was made just now. Concurrent callers wait for one attempt.
-    async fn session(&self) -> Result<(Arc<Session>, bool), LinkError> {
+    pub(super) async fn session(&self) -> Result<(Arc<Session>, bool), LinkError> {
         let mut state = self.state.lock().await;
         let good = |s: &&Arc<Session>| !s.handle.is_closed() && s.kept() < MAX_KEPT;
         if let Some(session) = state.session.as_ref().filter(good) {

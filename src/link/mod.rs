@@ -6,6 +6,7 @@ pub mod backoff;
 mod channel;
 pub mod connection;
 pub mod control;
+pub mod files;
 pub mod https;
 pub mod local;
 pub mod login;

@@ -34,7 +34,7 @@ const MAX_IDENTITY: u64 = 64 * 1024;
 pub(super) struct Session {
     pub(super) handle: Handle<Pinned>,
     socket: Arc<Closer>,
-    partings: Partings,
+    pub(super) partings: Partings,
 }
 
 impl Session {
