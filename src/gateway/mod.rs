@@ -2,6 +2,7 @@
 //! made whole each time, by one task; those of others are never touched.
 
 mod claim;
+pub mod certificate;
 mod driver;
 mod kernel;
 pub mod page;
