@@ -1,6 +1,13 @@
 //! The server of the maintenance page.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -11,21 +18,29 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
-    sync::{Semaphore, watch},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::render::Outage;
+use super::{
+    crowd::{Crowd, Id},
+    outage::Outage,
+    tls::Tls,
+};
+use crate::clock;
 
-/// Connections at once on one port; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 512;
-
-/// How long a client may take for its request, and one connection in all.
+/// How long a client may take for its handshake, for its request, and for everything.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 const HEAD: Duration = Duration::from_secs(5);
 const CONNECTION: Duration = Duration::from_secs(15);
+
+/// How long, and for how many bytes, it is waited until a client has read its answer: closed at
+/// once, what it still sends would make the kernel throw the answer away.
+const LINGER: Duration = Duration::from_secs(2);
+const MAX_LINGER: u64 = 1024 * 1024;
 
 /// Bytes of a request's head; what is longer is refused (431).
 const MAX_HEAD: usize = 16 * 1024;
@@ -35,6 +50,9 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// Connections that the kernel holds before they are accepted.
 const BACKLOG: i32 = 1024;
+
+/// Nothing is loaded, and nobody shows this page inside another.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 /// What is served, now and later.
 pub type Site = watch::Receiver<Outage>;
@@ -47,28 +65,44 @@ pub struct PageError {
     source: io::Error,
 }
 
-/// Listens on `address`, on `tasks` and until `stop`; the address with its port.
-///
-/// # Errors
-/// The system refuses the address.
-pub fn serve(
+/// A port that is taken, and not served yet.
+pub struct Listener {
+    listener: TcpListener,
     address: SocketAddr,
-    site: Site,
-    tasks: &TaskTracker,
-    stop: CancellationToken,
-) -> Result<SocketAddr, PageError> {
-    let failed = |source| PageError { address, source };
-    let listener = listen(address).map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    let connections = tasks.clone();
-    tasks.spawn(async move {
-        stop.run_until_cancelled(accept(listener, site, &connections, &stop)).await;
-    });
-    Ok(bound)
+}
+
+impl Listener {
+    /// Listens on `address`; `[::]` takes IPv4 as well. Call it inside a runtime.
+    ///
+    /// # Errors
+    /// The system refuses the address.
+    pub fn bind(address: SocketAddr) -> Result<Self, PageError> {
+        let failed = |source| PageError { address, source };
+        let listener = listen(address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address with its port.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves the page, by HTTPS with `tls`, on `tasks` and until `stop`.
+    pub fn serve(self, site: Site, tls: Option<Tls>, tasks: &TaskTracker, stop: CancellationToken) {
+        let guests = Guests { tasks: tasks.clone(), stop: stop.clone(), open: Arc::default() };
+        tasks.spawn(async move {
+            stop.run_until_cancelled(accept(self.listener, site, tls, guests)).await;
+        });
+    }
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -76,91 +110,126 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-async fn accept(
-    listener: TcpListener,
-    site: Site,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> Infallible {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+async fn accept(listener: TcpListener, site: Site, tls: Option<Tls>, guests: Guests) -> Infallible {
     loop {
-        let slot = Arc::clone(&slots).acquire_owned().await;
-        let (Ok(slot), Ok((stream, _))) = (slot, listener.accept().await) else {
+        let Ok((stream, from)) = listener.accept().await else {
             sleep(RETRY).await;
             continue;
         };
-        let (site, stop) = (site.clone(), stop.clone());
-        tasks.spawn(async move {
-            stop.run_until_cancelled(timeout(CONNECTION, answer(stream, site))).await;
-            drop(slot);
+        let (site, tls) = (site.clone(), tls.clone());
+        guests.receive(from, async move {
+            // What goes wrong is the client's own affair.
+            let _ = timeout(CONNECTION, welcome(stream, tls, site)).await;
         });
     }
 }
 
-/// Answers one request and closes. What goes wrong is the client's own affair.
+/// The connections of one port.
+struct Guests {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Default)]
+struct Open {
+    crowd: Crowd,
+    ends: BTreeMap<Id, CancellationToken>,
+}
+
+impl Guests {
+    /// Serves a client; another may have to go for it.
+    fn receive(&self, from: SocketAddr, serve: impl Future<Output = ()> + Send + 'static) {
+        let end = self.stop.child_token();
+        let id = {
+            let mut open = lock(&self.open);
+            let (id, leaves) = open.crowd.enter(from.ip());
+            open.ends.insert(id, end.clone());
+            if let Some(other) = leaves.and_then(|other| open.ends.remove(&other)) {
+                other.cancel();
+            }
+            id
+        };
+        let open = Arc::clone(&self.open);
+        self.tasks.spawn(async move {
+            end.run_until_cancelled(serve).await;
+            let mut open = lock(&open);
+            open.crowd.leave(id);
+            open.ends.remove(&id);
+        });
+    }
+}
+
+fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn welcome(stream: TcpStream, tls: Option<Tls>, site: Site) {
+    match tls {
+        None => answer(stream, site).await,
+        Some(Tls(acceptor)) => {
+            if let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                answer(stream, site).await;
+            }
+        }
+    }
+}
+
+/// Answers one request and closes.
 async fn answer<S: AsyncRead + AsyncWrite + Unpin>(stream: S, site: Site) {
     let service = service_fn(move |request| {
         let outage = *site.borrow();
-        async move { respond(&request, outage) }
+        async move { respond(&request, &outage) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(MAX_HEAD)
         .keep_alive(false);
-    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    if let Ok(parts) = connection.without_shutdown().await {
+        let mut stream = parts.io.into_inner();
+        if stream.shutdown().await.is_ok() {
+            let mut rest = stream.take(MAX_LINGER);
+            let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+        }
+    }
 }
 
+/// The same to every path and method: whatever was asked for cannot be had now.
 fn respond(
     request: &Request<Incoming>,
-    outage: Outage,
+    outage: &Outage,
 ) -> Result<Response<Full<Bytes>>, hyper::http::Error> {
-    if request.uri().path() == "/healthz" {
-        // For load balancers: this is the sentinel's page, and no backend.
-        return plain(StatusCode::SERVICE_UNAVAILABLE, outage).body(body(request, "maintenance\n"));
-    }
-    match *request.method() {
-        Method::GET
-        | Method::HEAD
-        | Method::POST
-        | Method::PUT
-        | Method::PATCH
-        | Method::DELETE
-        | Method::OPTIONS => {}
-        _ => return plain(StatusCode::METHOD_NOT_ALLOWED, outage).body(body(request, "")),
-    }
+    let now = clock::timestamp();
     let accepts = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok());
     let wants_html = accepts.is_some_and(|accept| accept.contains("text/html"));
     let wants_json = accepts.is_some_and(|accept| accept.contains("json"));
-    let (kind, text) = if wants_json && !wants_html {
-        ("application/json", outage.json())
+    let (kind, text) = if request.uri().path() == "/healthz" {
+        // For load balancers: this is the sentinel's page, and no backend.
+        ("text/plain; charset=utf-8", "maintenance\n".to_owned())
+    } else if wants_json && !wants_html {
+        ("application/json", outage.json(now))
     } else {
-        ("text/html; charset=utf-8", outage.html())
+        ("text/html; charset=utf-8", outage.html(now))
     };
-    let head = plain(StatusCode::SERVICE_UNAVAILABLE, outage);
-    head.header(header::CONTENT_TYPE, kind).body(body(request, &text))
-}
-
-fn plain(status: StatusCode, outage: Outage) -> hyper::http::response::Builder {
+    let length = text.len();
+    let body = if *request.method() == Method::HEAD { Bytes::new() } else { Bytes::from(text) };
     Response::builder()
-        .status(status)
-        .header(header::RETRY_AFTER, outage.retry_after())
+        .status(StatusCode::SERVICE_UNAVAILABLE)
+        .header(header::CONTENT_TYPE, kind)
+        .header(header::CONTENT_LENGTH, length)
+        .header(header::RETRY_AFTER, outage.retry_after(now))
         .header(header::CACHE_CONTROL, "no-store")
+        .header(header::VARY, "accept")
+        .header(header::CONTENT_SECURITY_POLICY, POLICY)
+        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(header::CONNECTION, "close")
-}
-
-fn body(request: &Request<Incoming>, text: &str) -> Full<Bytes> {
-    let text = if *request.method() == Method::HEAD { "" } else { text };
-    Full::new(Bytes::copy_from_slice(text.as_bytes()))
+        .body(Full::new(body))
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpStream,
-    };
-
     use super::*;
 
     async fn ask(address: SocketAddr, request: &str) -> String {
@@ -178,7 +247,9 @@ mod tests {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (outage, site) = watch::channel(Outage::default());
         let any = "127.0.0.1:0".parse().unwrap();
-        let address = serve(any, site, &tasks, stop.clone()).unwrap();
+        let listener = Listener::bind(any).unwrap();
+        let address = listener.address();
+        listener.serve(site, None, &tasks, stop.clone());
         let page =
             ask(address, "GET /any?x=1 HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n").await;
         assert!(page.starts_with("HTTP/1.1 503 ") && page.contains("retry-after: 5"), "{page}");
@@ -193,10 +264,16 @@ mod tests {
         );
         let head = ask(address, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         assert!(head.starts_with("HTTP/1.1 503 ") && head.ends_with("\r\n\r\n"), "{head}");
-        for bad in ["TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", "nonsense\r\n\r\n"] {
-            let answer = ask(address, bad).await;
-            assert!(answer.starts_with("HTTP/1.1 40"), "{bad}: {answer}");
+        assert!(head.contains("content-length: ") && !head.contains("length: 0"), "{head}");
+        for method in ["PROPFIND", "TRACE", "POST", "OPTIONS"] {
+            let answer = ask(address, &format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{method}: {answer}");
         }
+        let big =
+            format!("POST / HTTP/1.1\r\nContent-Length: 400000\r\n\r\n{}", "x".repeat(400_000));
+        assert!(ask(address, &big).await.contains("Down for maintenance"));
+        let bad = ask(address, "nonsense\r\n\r\n").await;
+        assert!(bad.starts_with("HTTP/1.1 400 "), "{bad}");
         let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(2 * MAX_HEAD));
         assert!(!ask(address, &long).await.contains(" 200 "));
         stop.cancel();
@@ -211,5 +288,26 @@ mod tests {
         let served = timeout(HEAD + HEAD, answer(far, site)).await;
         assert!(served.is_ok());
         drop(near);
+    }
+
+    #[tokio::test]
+    async fn silent_clients_keep_nobody_out() {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (_outage, site) = watch::channel(Outage::default());
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.address();
+        listener.serve(site, None, &tasks, stop.clone());
+        let mut silent = Vec::new();
+        for _ in 0..super::super::crowd::MAX_CONNECTIONS + 50 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let page = ask(address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert!(page.starts_with("HTTP/1.1 503 "), "{page}");
+        // The first of them had to go.
+        let gone = silent[0].read(&mut [0]).await;
+        assert!(matches!(gone, Ok(0) | Err(_)), "{gone:?}");
+        stop.cancel();
+        tasks.close();
+        timeout(Duration::from_secs(60), tasks.wait()).await.unwrap();
     }
 }
