@@ -3,6 +3,7 @@
 //!
 //! parse -> bind -> build -> run -> drain. What can fail at start fails before anything is served.
 
+mod maintenance;
 mod outage;
 
 use std::{
@@ -31,7 +32,7 @@ use crate::{
     },
     door::{Door, DoorError, Shared, key_use::KeyUses, pace::Pace, registry::Registry},
     fleet::{self, Fleet},
-    gateway::{self, ClaimError},
+    gateway::{self, ClaimError, certificate::Keystore, page::PageError},
     health::{Host, Monitor},
     link::Stream,
     model::text,
@@ -74,6 +75,10 @@ enum StartError {
     Identity(#[from] IdentityError),
     #[error("{0}")]
     Gateway(#[from] ClaimError),
+    #[error("{0}")]
+    Page(#[from] PageError),
+    #[error("prepare HTTPS for the maintenance page: {0}")]
+    Tls(String),
     #[error("the door closed by itself; the log says why")]
     Closed,
     #[error("{operation}: {source}")]
@@ -164,6 +169,7 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     std::fs::create_dir_all(&config.state_dir).map_err(io("make the state directory"))?;
     let keys = Keys::open(&config.ssh.host_keys)?;
     let door = Door::bind(&config.ssh.listen)?;
+    let page = maintenance::Page::bind(config.maintenance.as_ref())?;
     let control = Control::bind(&config.control_socket).await?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let identity = fleet::Identity { ssh: Arc::clone(&keys.link), tls: Arc::clone(&keys.client) };
@@ -188,7 +194,8 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let key_uses = KeyUses::load(&key_use_file);
     tasks.spawn(key_uses.clone().keep(key_use_file, stop.clone()));
     let gateway = open_gateway(&running, &config, &tasks, stop.clone())?;
-    let shared = Arc::new(build(keys, &running, config, key_uses, gateway)?);
+    let certificates = page.open(&running, &config, &tasks, &stop)?;
+    let shared = Arc::new(build(keys, &running, config, key_uses, (gateway, certificates))?);
     tasks.spawn(control.serve(Arc::clone(&shared.console), stop.clone()));
     let health = running.monitor.health();
     let (fleet, registry) = (running.fleet.clone(), shared.registry.clone());
@@ -237,7 +244,10 @@ fn build(
     running: &Arc<Running>,
     config: watch::Receiver<Arc<Config>>,
     key_uses: KeyUses,
-    gateway: watch::Receiver<Arc<gateway::State>>,
+    (gateway, certificates): (
+        watch::Receiver<Arc<gateway::State>>,
+        watch::Receiver<Arc<Keystore>>,
+    ),
 ) -> Result<Shared, StartError> {
     let fleet = &running.fleet;
     let link_key = Arc::new(Identity::from_private_key(&keys.link)?);
@@ -255,6 +265,7 @@ fn build(
         health: running.monitor.health(),
         gateway,
         recoveries: running.recoveries.clone(),
+        certificates,
         backend_files: Arc::new(BackendFiles::new(running.path.clone())),
         end_sessions: Arc::new(move |name, whose, said| ending.end(name, whose, said)),
         last_use: Arc::new(move |name, key| used.last(name, key)),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::{Advertise, Config, Stacks},
     fleet::Fleet,
-    gateway,
+    gateway::{self, certificate::Keystore},
     health::Health,
     incus::Client,
     model::{
@@ -85,6 +85,8 @@ pub struct Environment {
     pub gateway: watch::Receiver<Arc<gateway::State>>,
     /// What is done about those that are not.
     pub recoveries: watch::Receiver<Arc<Recoveries>>,
+    /// The certificates of the maintenance page.
+    pub certificates: watch::Receiver<Arc<Keystore>>,
     /// What the sentinel does and uses now.
     pub usage: Meter,
     /// Reads the configuration again.
@@ -118,6 +120,7 @@ impl Environment {
             health: watch::channel(Arc::default()).1,
             gateway: watch::channel(Arc::default()).1,
             recoveries: watch::channel(Arc::default()).1,
+            certificates: watch::channel(Arc::default()).1,
             usage: Arc::new(Usage::default),
             reload: Arc::new(|| Ok(Vec::new())),
             backend_files: Arc::new(BackendFiles::new("/nonexistent/sentinel.toml".into())),

@@ -52,7 +52,8 @@ fn hosts() -> Vec<Example> {
         ),
         (
             "status --json",
-            "`jobs` is the work on containers that is under way; `problems` are sentences. \
+            "`jobs` is the work on containers that is under way; `certificates` are those of the \
+             maintenance page (`names`, `valid_from`, `expires`, `source`); `problems` are sentences. \
              `gateway` is `null` when no public ports are led on; `in_force` tells whether the \
              kernel does it, and `primary` is `null` while no backend can be led to.",
             super::status::example(),

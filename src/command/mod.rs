@@ -6,6 +6,7 @@
 
 mod adopt;
 mod backend;
+mod certificate;
 mod collaborator;
 mod completion;
 pub mod context;

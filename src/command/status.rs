@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
+    certificate::{self, CertificateView},
     backend::view::{BackendView, COLUMNS},
     context::{Context, Usage},
     failure::Failure,
@@ -30,6 +31,7 @@ struct Status {
     backends: Vec<BackendView>,
     gateway: Option<GatewayView>,
     jobs: Vec<JobView>,
+    certificates: Vec<CertificateView>,
     problems: Vec<String>,
 }
 
@@ -60,6 +62,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     let problems = gateway::problems(&gateway)
         .chain(alarms)
         .chain(problems(&inventory, &jobs, panics))
+        .chain(certificate::problems(context))
         .collect();
     let status = Status {
         version: context.version,
@@ -72,6 +75,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         backends,
         problems,
         gateway: GatewayView::new(&gateway),
+        certificates: certificate::views(context),
         jobs: jobs
             .iter()
             .map(|j| JobView { container: j.container.to_string(), what: j.what })
@@ -93,6 +97,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
             "Under way",
             status.jobs.iter().map(|j| format!("{} {}", j.what, j.container)).collect(),
         ),
+        Field::many("Certificates", certificate::lines(context)),
         Field::many("Problems", status.problems.clone()),
     ];
     let rows = status.backends.iter().map(|b| b.row(context.now)).collect();

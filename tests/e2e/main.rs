@@ -26,6 +26,7 @@ mod forward;
 mod gateway;
 mod harness;
 mod jump;
+mod maintenance;
 mod operation;
 #[path = "../hostile/peer/mod.rs"]
 #[allow(

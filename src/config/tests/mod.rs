@@ -128,10 +128,7 @@ fn every_key_is_read() {
     assert_eq!(page.https, Some("192.0.2.1:443".parse().unwrap()));
     let sources: Vec<_> = page.certificates.iter().map(ToString::to_string).collect();
     let here = "/etc/containarium/tls/c";
-    assert_eq!(
-        sources,
-        [here, "/var/caddy on spot-1", "/c in web on far", "/c in container web"]
-    );
+    assert_eq!(sources, [here, "/var/caddy on spot-1", "/c in web on far", "/c in container web"]);
 }
 
 #[test]

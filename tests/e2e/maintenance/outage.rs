@@ -1,0 +1,85 @@
+//! A host that goes away: the page says so, with the certificates that the host had.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use super::{ask, certify, files, fingerprint, fresh, section, shown};
+use crate::harness::{Sentinel, backend_section, config, lab_command, world};
+
+fn power(command: &str) {
+    let out = lab_command(&[command, "b3"]).output().expect("lab");
+    assert!(out.status.success(), "{command}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+fn readable(dir: &Path, name: &str, mode: u32) {
+    fs::set_permissions(dir.join(name), fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A store as Caddy has it.
+fn caddy(dir: &Path) -> String {
+    let site = dir.join("store/certificates/acme/shop.example");
+    fs::create_dir_all(&site).unwrap();
+    certify(&site, "shop.example", &["shop.example"], 90);
+    readable(&site, "shop.example.key", 0o644);
+    let store = dir.join("store").display().to_string();
+    format!("[[maintenance.certificate]]\nfrom = \"b3\"\ncaddy = \"{store}\"\n")
+}
+
+#[test]
+fn the_certificates_of_a_host_outlive_it_and_the_page_says_for_how_long_it_is_away() {
+    let _alone = crate::harness::b3();
+    power("revive");
+    let dir = fresh("tls-host");
+    certify(&dir, "site", &["host.example"], 90);
+    readable(&dir, "site.key", 0o600);
+    let certificates = files(&dir, "site", "from = \"b3\"\n") + &caddy(&dir);
+    let more = backend_section("b3") + &section(2282, 2283, &certificates);
+    let text = config(&world().dir, 2281, &more);
+    let sentinel = Sentinel::start(&world().dir, "host", &text);
+    sentinel.wait("the key cannot be read", || {
+        let status = sentinel.console(&["status"]).stdout;
+        status.contains("site.key") && status.contains("Permission denied")
+    });
+    readable(&dir, "site.key", 0o644);
+    let serves = |sentinel: &Sentinel, host: &str, expected: &str| {
+        let options = format!("-servername {host}");
+        sentinel.wait(host, || shown(2283, &options, "fingerprint") == expected);
+    };
+    let shop = fingerprint(&dir.join("store/certificates/acme/shop.example"), "shop.example");
+    serves(&sentinel, "host.example", &fingerprint(&dir, "site"));
+    serves(&sentinel, "shop.example", &shop);
+    // Renewed there; who reloads does not wait for the next look.
+    certify(&dir, "site", &["host.example"], 91);
+    readable(&dir, "site.key", 0o644);
+    sentinel.signal("HUP");
+    let renewed = fingerprint(&dir, "site");
+    serves(&sentinel, "host.example", &renewed);
+
+    power("kill");
+    let told = || {
+        let run = ask("-H 'Accept: application/json' http://$DOOR:2282/");
+        serde_json::from_str::<serde_json::Value>(&run.stdout).unwrap()
+    };
+    sentinel.wait("the page says since when", || told()["since"].is_string());
+    sentinel.wait("and for how long", || told()["away_seconds"].as_u64() >= Some(1));
+    let page = ask("-H 'Accept: text/html' http://$DOOR:2282/").stdout;
+    assert!(page.contains("The machine behind this site went away "), "{page}");
+
+    sentinel.signal("TERM");
+    assert_eq!(sentinel.wait_exit(), Some(0));
+    drop(sentinel);
+    let kept = world().dir.join("state-2281/certificates.json");
+    assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    // Not even the files are there any more.
+    fs::rename(&dir, world().dir.join("tls-host-gone")).unwrap();
+    let sentinel = Sentinel::start(&world().dir, "host", &text);
+    serves(&sentinel, "host.example", &renewed);
+    serves(&sentinel, "shop.example", &shop);
+    let log = sentinel.log_text();
+    assert!(!log.contains("PRIVATE KEY"), "{log}");
+    power("revive");
+    sentinel.wait("b3 is up", || told()["since"].is_null());
+    sentinel.wait("the files are missed", || {
+        sentinel.console(&["status"]).stdout.contains("the last good one is served")
+    });
+    serves(&sentinel, "host.example", &renewed);
+}
