@@ -1,6 +1,6 @@
 //! The certificates of all sources, the last good ones, and which of them a client gets. Pure.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use rustls::sign::CertifiedKey;
@@ -98,14 +98,15 @@ impl Keystore {
     }
 
     /// The certificate for a client that asks for `host`. One that is valid goes before one that is
-    /// not, then one by name before one by a wildcard, then the one that lasts longest; without any
-    /// the first that is valid, or the first at all. `None`: there is none.
+    /// not, then one by name before one by a wildcard, then one of an earlier source, lest a source
+    /// take the names of another, then the one that lasts longest; without any the first that is
+    /// valid, or the first at all. `None`: there is none.
     #[must_use]
     pub fn choose(&self, host: Option<&str>, now: Timestamp) -> Option<Arc<CertifiedKey>> {
         let matching = host.into_iter().flat_map(|host| {
-            self.certificates().filter_map(move |certificate| {
+            self.ranked().filter_map(move |(place, certificate)| {
                 let exact = certificate.matches(host);
-                let rank = (certificate.is_valid(now), exact, certificate.until);
+                let rank = (certificate.is_valid(now), exact, Reverse(place), certificate.until);
                 (exact > 0).then_some((rank, certificate))
             })
         });
@@ -143,6 +144,12 @@ impl Keystore {
         self.entries
             .iter()
             .flat_map(|entry| entry.good.values().map(|good| (&entry.source, &*good.certificate)))
+    }
+
+    /// Every certificate with the place of its source among all.
+    fn ranked(&self) -> impl Iterator<Item = (usize, &Certificate)> {
+        let entries = self.entries.iter().enumerate();
+        entries.flat_map(|(place, e)| e.good.values().map(move |good| (place, &*good.certificate)))
     }
 
     fn certificates(&self) -> impl Iterator<Item = &Certificate> {
@@ -242,6 +249,18 @@ mod tests {
         );
         assert_eq!(served(Some("unknown.org")), "*.example", "the first that is valid");
         assert_eq!(served(None), "*.example");
+    }
+
+    #[test]
+    fn a_source_takes_no_names_of_an_earlier_one() {
+        let sources = ["b1", "b2"].map(|b| source(CertificatePlace::Backend(b.parse().unwrap())));
+        let mut keystore = Keystore::default();
+        keystore.follow(&sources);
+        let (real, false_one) = (pem(&["a.example"], (-1, 9)), pem(&["A.example"], (-1, 9000)));
+        keystore.put(&sources[1], Ok(found(&[("x", &false_one)])));
+        assert_eq!(served(&keystore, Some("a.example")).unwrap(), "A.example");
+        keystore.put(&sources[0], Ok(found(&[("x", &real)])));
+        assert_eq!(served(&keystore, Some("a.example")).unwrap(), "a.example");
     }
 
     #[test]

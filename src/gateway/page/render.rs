@@ -12,6 +12,9 @@ const REFRESH: Duration = Duration::from_secs(5);
 /// Longest time that a client is told to stay away.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// From then on the hour alone says too little.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// How much of the bar is filled at most while it is not over, in per cent.
 const NEARLY: u128 = 96;
 
@@ -48,7 +51,9 @@ impl Outage {
             None => lines.push_str("<div class=\"bar any\"><i></i></div>"),
         }
         let since = self.since.map_or_else(String::new, |since| {
-            format!("<span>Since {} UTC</span>", since.strftime("%H:%M"))
+            let is_long = self.lasted(now).is_some_and(|lasted| lasted >= DAY);
+            let form = if is_long { "%-d %B, %H:%M" } else { "%H:%M" };
+            format!("<span>Since {} UTC</span>", since.strftime(form))
         });
         let refresh = REFRESH.as_secs();
         format!(
@@ -172,6 +177,11 @@ mod tests {
         assert!(!page.contains("http://") && !page.contains("https://"), "loads nothing: {page}");
         assert!(outage(300, Some(85)).html(now()).contains("longer than usual"));
         assert!(outage(7200, None).html(now()).contains("2 hours ago"));
+        let days = outage(2 * 86_400, None).html(now());
+        assert!(
+            days.contains("2 days ago") && days.contains("Since 13 January, 08:00 UTC"),
+            "{days}"
+        );
         assert!(outage(-60, None).html(now()).contains(" 0 seconds ago"));
         assert!(Outage::default().html(now()).contains("does not answer at the moment"));
         let planned = Outage { planned: true, ..outage(1, Some(85)) };
