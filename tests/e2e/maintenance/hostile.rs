@@ -30,7 +30,7 @@ fn a_crowd_of_hostile_clients_keeps_nobody_out() {
     // From another address than the crowd's, and from the same one.
     let page = |from: &str, port: &str| {
         format!(
-            "curl -sk --max-time 60 --interface {from} -o page {port}; grep -c '<h1>Back in a moment' page\n"
+            "rm -f page; curl -sk --max-time 60 --interface {from} -o page {port}; grep -c '<h1>Back in a moment' page\n"
         )
     };
     let pages = page("192.0.2.12", "http://$DOOR:2285/")

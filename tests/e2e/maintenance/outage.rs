@@ -64,6 +64,11 @@ fn the_certificates_of_a_host_outlive_it_and_the_page_says_for_how_long_it_is_aw
     let page = ask("-H 'Accept: text/html' http://$DOOR:2282/").stdout;
     assert!(page.contains("The machine behind this site went away "), "{page}");
 
+    assert_eq!(sentinel.console(&["backend", "drain", "b3"]).status, 0);
+    sentinel.wait("it is planned", || told()["planned"] == true);
+    assert_eq!(sentinel.console(&["backend", "resume", "b3"]).status, 0);
+    sentinel.wait("it is not planned", || told()["planned"] == false);
+
     sentinel.signal("TERM");
     assert_eq!(sentinel.wait_exit(), Some(0));
     drop(sentinel);
