@@ -69,6 +69,7 @@ fn files_are_followed_and_the_last_good_certificate_stays() {
         sentinel.wait(words, || sentinel.console(&["status"]).stdout.contains(words));
     };
     tells("site.crt: No such file");
+    tells("203.0.113.10:2277 has no certificate but one of its own");
     let own = shown(2277, "-servername s.example", "subject");
     assert!(own.contains("maintenance.invalid"), "{own}");
 
