@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Running, StartError};
 use crate::{
-    config::{Config, Maintenance},
+    config::{Backend, BackendAddress, Config, GatewayPool, Maintenance},
     gateway::{
         certificate::{Certificates, Expiry, Keystore},
         page::{Effort, Listener, Member, Outage, PageError, Past, Site, Tls},
@@ -103,14 +103,26 @@ async fn follow(
     }
 }
 
+/// The hosts that public ports may lead to; without a gateway, whoever leads them is not known, and
+/// it may be any.
 fn members(config: &Config, inventory: &Inventory) -> Vec<Member> {
-    let member = |backend: &Arc<crate::config::Backend>| Member {
+    let member = |backend: &Arc<Backend>| Member {
         backend: backend.name.clone(),
         pool: backend.pool.clone(),
         drained: inventory.backend(&backend.name).is_some_and(|b| b.drained),
         effort: Effort::Watched,
     };
-    config.backends.iter().map(member).collect()
+    let Some(gateway) = &config.gateway else {
+        return config.backends.iter().map(member).collect();
+    };
+    let of = |pool: &GatewayPool| {
+        // Without failover its ports lead to the first of them, or nowhere.
+        let candidates = if pool.failover { usize::MAX } else { 1 };
+        let leads = |b: &&Arc<Backend>| b.pool == pool.pool && b.address != BackendAddress::Local;
+        let hosts = config.backends.iter().filter(leads);
+        hosts.take(candidates).map(member).collect::<Vec<_>>()
+    };
+    gateway.pools.iter().flat_map(of).collect()
 }
 
 /// What follows when a certificate was not renewed: the one place for whoever is to be told.
