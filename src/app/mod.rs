@@ -244,10 +244,7 @@ fn build(
     running: &Arc<Running>,
     config: watch::Receiver<Arc<Config>>,
     key_uses: KeyUses,
-    (gateway, certificates): (
-        watch::Receiver<Arc<gateway::State>>,
-        watch::Receiver<Arc<Keystore>>,
-    ),
+    (gateway, certificates): (watch::Receiver<Arc<gateway::State>>, watch::Receiver<Arc<Keystore>>),
 ) -> Result<Shared, StartError> {
     let fleet = &running.fleet;
     let link_key = Arc::new(Identity::from_private_key(&keys.link)?);

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    certificate::{self, CertificateView},
     backend::view::{BackendView, COLUMNS},
+    certificate::{self, CertificateView},
     context::{Context, Usage},
     failure::Failure,
     gateway::{self, GatewayView},

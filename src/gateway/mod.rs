@@ -1,8 +1,8 @@
 //! What the kernel forwards: public ports to the backend that is alive. Rules of our own chains are
 //! made whole each time, by one task; those of others are never touched.
 
-mod claim;
 pub mod certificate;
+mod claim;
 mod driver;
 mod kernel;
 pub mod page;
