@@ -8,8 +8,9 @@ use containarium::{
     command::context::Environment,
     config,
     console::{Console, Services},
-    door::{Shared, key_use::KeyUses, pace::Pace, registry::Registry},
+    door::{Shared, hold::Hold, key_use::KeyUses, pace::Pace, registry::Registry},
     fleet::{Fleet, Identity},
+    health::Monitor,
     model::{
         container::{Container, Status},
         inventory::{Backend, Inventory, Presence},
@@ -50,7 +51,10 @@ impl World {
         let tls = Arc::new(ClientCertificate::generate().unwrap());
         let identity = Identity { ssh: link.clone(), tls: tls.clone() };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let monitor = Monitor::start(Vec::new(), &tasks, stop.clone());
         let fleet = Fleet::start(&[], identity, Path::new("/nonexistent"), &tasks, stop);
+        let outages = watch::channel(Arc::default()).1;
+        let hold = Hold::new(configured.clone(), fleet.clone(), monitor, outages);
         let environment = Environment {
             inventory: listed.clone(),
             ..Environment::new(fleet.clone(), configured.clone(), clock::timestamp())
@@ -66,6 +70,7 @@ impl World {
             keys: Keys { host: keys::HOST.clone(), ca, link, client: tls },
             session_key: keys::OTHER.clone(),
             reach: Reach::new(fleet.clone(), configured, keys::OTHER.clone()),
+            hold,
             fleet,
             console: Arc::new(Console::new(services).unwrap()),
             registry: Registry::default(),

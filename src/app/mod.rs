@@ -17,31 +17,38 @@ use std::{
 use futures_util::FutureExt;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
+    sync::{mpsc, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
+use self::outage::{Affected, Record};
 use crate::{
     clock,
     command::context::{Environment, Meter, PublicKeys, Usage},
     config::{self, Config, needs_restart},
     console::{
-        Console, ConsoleError, Services,
+        Console, ConsoleError, OpenPort, Services,
         control::{Control, ControlError},
     },
-    door::{Door, DoorError, Shared, key_use::KeyUses, pace::Pace, registry::Registry},
+    door::{
+        Door, DoorError, Shared,
+        hold::{Hold, Wanted},
+        key_use::KeyUses,
+        pace::Pace,
+        registry::Registry,
+    },
     fleet::{self, Fleet},
     gateway::{self, ClaimError, certificate::Keystore, page::PageError},
     health::{Host, Monitor},
-    link::Stream,
-    model::text,
+    model::{container::Container, text},
     process::{self, Runtimes},
-    reach::Reach,
+    reach::{Reach, SSH_PORT},
     recovery::{self, Recoveries, Surroundings},
     store::{
         backends::BackendFiles,
         keys::{KeyStoreError, Keys},
+        outages::Outages,
     },
     telemetry::{self, Telemetry, TelemetryError},
     web::Web,
@@ -176,6 +183,7 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let state_dir = &config.state_dir;
     let fleet = Fleet::start(&config.backends, identity, state_dir, &tasks, stop.clone());
     let key_use_file = state_dir.join("key-use.json");
+    let record = Record::load(state_dir.join("outages.json"));
     let monitor = Monitor::start(hosts(&config), &tasks, stop.clone());
     let (publish, config) = watch::channel(Arc::new(config));
     let webhooks = webhook::Sender::start(config.clone(), Web::new(), &tasks, stop.clone());
@@ -195,11 +203,13 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     tasks.spawn(key_uses.clone().keep(key_use_file, stop.clone()));
     let gateway = open_gateway(&running, &config, &tasks, stop.clone())?;
     let certificates = page.open(&running, &config, &tasks, &stop)?;
-    let shared = Arc::new(build(keys, &running, config, key_uses, (gateway, certificates))?);
+    let watched = Watched { gateway, certificates, outages: record.known() };
+    let shared = Arc::new(build(keys, &running, config, key_uses, watched)?);
     tasks.spawn(control.serve(Arc::clone(&shared.console), stop.clone()));
-    let health = running.monitor.health();
-    let (fleet, registry) = (running.fleet.clone(), shared.registry.clone());
-    let outages = outage::follow(health, fleet, registry, webhooks);
+    let (monitor, fleet) = (running.monitor.clone(), running.fleet.clone());
+    let (reach, registry) = (shared.reach.clone(), shared.registry.clone());
+    let affected = Affected { monitor, fleet, reach, registry, webhooks };
+    let outages = outage::follow(affected, record);
     let ended = stop.clone();
     tasks.spawn(async move { ended.run_until_cancelled(outages).await });
     for address in door.addresses() {
@@ -239,14 +249,22 @@ fn open_gateway(
     gateway::start(gateway::Facts { config: config.clone(), health, inventory }, tasks, stop)
 }
 
+/// What people are told of, as it is now.
+struct Watched {
+    gateway: watch::Receiver<Arc<gateway::State>>,
+    certificates: watch::Receiver<Arc<Keystore>>,
+    outages: watch::Receiver<Arc<Outages>>,
+}
+
 fn build(
     keys: Keys,
     running: &Arc<Running>,
     config: watch::Receiver<Arc<Config>>,
     key_uses: KeyUses,
-    (gateway, certificates): (watch::Receiver<Arc<gateway::State>>, watch::Receiver<Arc<Keystore>>),
+    watched: Watched,
 ) -> Result<Shared, StartError> {
     let fleet = &running.fleet;
+    let Watched { gateway, certificates, outages } = watched;
     let link_key = Arc::new(Identity::from_private_key(&keys.link)?);
     let reach = Reach::new(fleet.clone(), config.clone(), link_key);
     let (registry, reloaded) = (Registry::default(), Arc::clone(running));
@@ -257,7 +275,8 @@ fn build(
         ca: vec![keys.ca.public_key().clone()],
     };
     let (ending, used) = (registry.clone(), key_uses.clone());
-    let (jumps, shells) = (reach.clone(), reach.clone());
+    let hold = Hold::new(config.clone(), fleet.clone(), running.monitor.clone(), outages);
+    let shells = reach.clone();
     let environment = Environment {
         health: running.monitor.health(),
         gateway,
@@ -274,14 +293,7 @@ fn build(
     };
     let console = Console::new(Services {
         environment: Arc::new(environment),
-        open_port: Arc::new(move |container, port| {
-            let reach = jumps.clone();
-            async move {
-                let opened = reach.open_port(&container, port).await;
-                opened.map(|s| s as Stream).map_err(|e| text::printable(&e.to_string(), 200))
-            }
-            .boxed()
-        }),
+        open_port: open_port(reach.clone(), hold.clone()),
     })?;
     Ok(Shared {
         config,
@@ -290,12 +302,30 @@ fn build(
         session_key: Arc::new(Identity::generate_ed25519()?),
         fleet: fleet.clone(),
         reach,
+        hold,
         console: Arc::new(console),
         registry,
         key_uses,
         pace: Pace::default(),
         runtimes,
         tasks: TaskTracker::new(),
+    })
+}
+
+/// The way to containers' ports for jumps, which wait as logins do, but cannot be told so.
+fn open_port(reach: Reach, hold: Hold) -> OpenPort {
+    Arc::new(move |container, port| {
+        let (reach, hold) = (reach.clone(), hold.clone());
+        async move {
+            let wanted = Wanted { container: &container, by: "a jump", login: port == SSH_PORT };
+            let open = |container: Arc<Container>| {
+                let reach = reach.clone();
+                async move { reach.open_port(&container, port).await }.boxed()
+            };
+            let opened = hold.until(wanted, &mpsc::channel(1).0, Box::new(open)).await;
+            opened.map_err(|e| text::printable(&e.to_string(), 200))
+        }
+        .boxed()
     })
 }
 

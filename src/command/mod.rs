@@ -44,6 +44,7 @@ pub(crate) mod testing;
 mod usage;
 mod version;
 mod view;
+pub mod wake;
 mod whoami;
 mod work;
 

@@ -152,6 +152,30 @@ async fn apply(
     work::run((&name, change.what), context, terminal, task).await
 }
 
+/// The work of starting a container for somebody who logs in. What has changed since she looked
+/// counts: nothing is done to one that runs, or is held.
+pub(super) async fn wake(
+    client: Client,
+    container: &Arc<Container>,
+    fleet: &Fleet,
+    job: &Job,
+) -> Result<(), Failure> {
+    job.plan(2);
+    job.step(&format!("start {}, for a login", container.name));
+    let now = fleet.refresh(container).await.unwrap_or_else(|| Arc::clone(container));
+    if now.status != Status::Stopped || now.hold {
+        return Ok(());
+    }
+    let change = Change { what: "start", hold: false };
+    let done = set_state(&client, &now, change, Action::Start, job).await;
+    if done.is_ok() {
+        job.step("wait until one can log in");
+        wait_for_login(client, &now, fleet, job).await;
+    }
+    fleet.refresh(&now).await;
+    done
+}
+
 /// Waits for sshd and address of a container that was just started: whoever logs in next is not to
 /// be too early. That it takes longer is no failure.
 async fn wait_for_login(client: Client, container: &Container, fleet: &Fleet, job: &Job) {

@@ -118,6 +118,11 @@ impl Terminal {
         self.raw.store(true, Ordering::Relaxed);
     }
 
+    /// From now on Ctrl-C is a wish to stop again.
+    pub fn make_ordinary(&self) {
+        self.raw.store(false, Ordering::Relaxed);
+    }
+
     /// The next piece of input; `None` at its end.
     pub async fn read(&mut self) -> Option<Bytes> {
         if self.ahead.is_empty() {

@@ -4,7 +4,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     inside::{End, Inside, Wish},
@@ -22,14 +22,21 @@ use crate::{
 /// How long the rest of an arrow key may take to come behind its Esc.
 const ESCAPE: Duration = Duration::from_millis(100);
 
+/// Lines for a person that may wait to be shown.
+const LINES: usize = 8;
+
 /// Answers that are no choice before the session ends, where nothing can be drawn.
 const ATTEMPTS: usize = 3;
 
 /// Logs in to a container of the visitor's choice, whom the door judges anew.
 #[derive(Clone)]
-pub struct Enter(
-    Arc<dyn Fn(ContainerName) -> BoxFuture<'static, Result<Inside, Turned>> + Send + Sync>,
-);
+pub struct Enter(Arc<Way>);
+
+type Way = dyn Fn(ContainerName, Lines) -> Entering + Send + Sync;
+type Entering = BoxFuture<'static, Result<Inside, Turned>>;
+
+/// Where she is told, a line at a time and without its end, what is waited for.
+pub type Lines = mpsc::Sender<String>;
 
 /// Why she does not get in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +50,7 @@ pub struct Turned {
 impl Enter {
     /// By way of `enter`.
     pub fn new(
-        enter: impl Fn(ContainerName) -> BoxFuture<'static, Result<Inside, Turned>>
+        enter: impl Fn(ContainerName, Lines) -> BoxFuture<'static, Result<Inside, Turned>>
         + Send
         + Sync
         + 'static,
@@ -74,9 +81,7 @@ pub(super) async fn serve(
         Ok(name) => name,
         Err(refused) => return failure(&refused, Format::Plain),
     };
-    terminal.make_raw();
-    let entered = (enter.0)(name.clone()).await;
-    let end = match entered {
+    let end = match go(name.clone(), enter, terminal).await {
         Ok(inside) => inside.run(wish, terminal).await,
         Err(Turned { sentence, status }) => return said(&sentence, status),
     };
@@ -86,6 +91,27 @@ pub(super) async fn serve(
         Ok(End::Lost) | Err(_) => {
             let sentence = format!("the connection to {name} was lost");
             said(&sentence, Kind::TryLater.status().into())
+        }
+    }
+}
+
+/// Logs in to the container; she is told what is waited for, and Ctrl-C ends that.
+async fn go(name: ContainerName, enter: &Enter, terminal: &Terminal) -> Result<Inside, Turned> {
+    let (lines, mut told) = mpsc::channel(LINES);
+    let entering = (enter.0)(name, lines);
+    tokio::pin!(entering);
+    terminal.make_ordinary();
+    loop {
+        tokio::select! {
+            entered = &mut entering => {
+                terminal.make_raw();
+                return entered;
+            }
+            Some(line) = told.recv() => terminal.say(&format!("{line}\n")).await,
+            () = terminal.interrupted().cancelled() => {
+                let status = Kind::Interrupted.status().into();
+                return Err(Turned { sentence: stopped().message, status });
+            }
         }
     }
 }

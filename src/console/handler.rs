@@ -35,8 +35,9 @@ const MAX_FORWARDS: usize = 64;
 /// itself until the connection ends.
 const MAX_CHANNELS: usize = 4096;
 
-/// How long opening a container's port may take.
-const OPEN: Duration = Duration::from_secs(30);
+/// How long opening a container's port may take: whoever opens it waits for its host for an hour at
+/// most, and gives up by itself.
+const OPEN: Duration = Duration::from_secs(3660);
 
 /// RFC 4254, section 5.1: `SSH_OPEN_ADMINISTRATIVELY_PROHIBITED`, `SSH_OPEN_CONNECT_FAILED` and
 /// `SSH_OPEN_RESOURCE_SHORTAGE`.

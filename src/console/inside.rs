@@ -13,10 +13,9 @@ use ssh_key::{Certificate, PrivateKey};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::leash::Leash;
 use crate::{
     command::terminal::{Piece, Terminal},
-    link::{Pinned, Stream, client_config},
+    link::{Pinned, Stream, client_config, leash::Leash},
     model::key::PublicKey,
 };
 

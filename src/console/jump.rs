@@ -122,7 +122,7 @@ mod tests {
 
     fn nowhere() -> Enter {
         let sentence = "nowhere".to_owned();
-        Enter::new(move |_| {
+        Enter::new(move |_, _| {
             let turned = Turned { sentence: sentence.clone(), status: 69 };
             Box::pin(async { Err(turned) })
         })

@@ -13,7 +13,6 @@ mod handler;
 pub mod inside;
 mod intake;
 pub mod jump;
-mod leash;
 mod picker;
 #[cfg(test)]
 mod rules;
@@ -34,11 +33,11 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::choice::{Enter, Turned};
-use self::{handler::Visitor, leash::Leash};
+pub use self::choice::{Enter, Lines, Turned};
+use self::handler::Visitor;
 use crate::{
     command::context::Environment,
-    link::Stream,
+    link::{Stream, leash::Leash},
     model::{container::Container, key::PublicKey, name::ContainerName, principal::Principal},
 };
 

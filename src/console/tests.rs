@@ -237,7 +237,7 @@ async fn an_apology_without_a_session_ends_after_a_while_and_a_console_does_not(
 #[tokio::test]
 async fn a_choice_lists_the_containers_and_lets_jump() {
     let containers = vec!["alice".parse().unwrap(), "bob".parse().unwrap()];
-    let enter_none = Enter::new(|name| {
+    let enter_none = Enter::new(|name, _| {
         let turned = Turned { sentence: format!("{name} is shut"), status: 75 };
         Box::pin(async { Err(turned) })
     });

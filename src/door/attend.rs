@@ -16,7 +16,7 @@ const WATCH: Duration = Duration::from_secs(5);
 /// How long a key exchange that the client began may hold up the end of its login.
 const KEX_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Shows the person `lines` until the connection ends, which is the only way this returns.
+/// Shows the person `lines`, which come without their ends, until the connection ends, which is the only way this returns.
 pub(super) async fn attend(
     connection: &mut Connection,
     lines: &mut mpsc::Receiver<String>,
@@ -28,7 +28,8 @@ pub(super) async fn attend(
         };
         // A line is not worth waiting for the end of a key exchange.
         if connection.transport.can_send()
-            && let Err(error) = ServerAuth::banner(&mut connection.transport, &line)
+            && let Err(error) =
+                ServerAuth::banner(&mut connection.transport, &format!("{line}\r\n"))
         {
             return error.into();
         }
@@ -98,13 +99,13 @@ mod tests {
         let [mut client, mut door] = client_and_door().await;
         let (told, mut lines) = mpsc::channel(8);
         say(&mut client, &[&[message::USERAUTH_REQUEST, 7], OPEN, &[message::CHANNEL_DATA]]).await;
-        told.send("waiting\r\n".to_owned()).await.unwrap();
+        told.send("waiting".to_owned()).await.unwrap();
         tokio::select! {
             error = attend(&mut door, &mut lines) => panic!("{error}"),
             line = hear(&mut client) => assert_eq!(line[0], message::USERAUTH_BANNER),
         }
         // Lines reach the client, too, while its packet waits.
-        told.send("still waiting\r\n".to_owned()).await.unwrap();
+        told.send("still waiting".to_owned()).await.unwrap();
         tokio::select! {
             error = attend(&mut door, &mut lines) => panic!("{error}"),
             line = hear(&mut client) => assert_eq!(line[0], message::USERAUTH_BANNER),
@@ -136,7 +137,7 @@ mod tests {
         let begun = poll_fn(|cx| door.poll_packet(cx).map(drop).map(|()| panic!("a packet")));
         let begun: Result<(), _> = timeout(Duration::from_millis(1), begun).await;
         assert!(begun.is_err() && !door.transport.can_send(), "the door is in key exchange");
-        told.send("lost\r\n".to_owned()).await.unwrap();
+        told.send("lost".to_owned()).await.unwrap();
         tokio::select! {
             biased;
             error = attend(&mut door, &mut lines) => panic!("{error}"),

@@ -5,10 +5,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use futures_util::FutureExt;
 use ssh_key::Certificate;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Shared,
+    hold::{Hold, Wanted},
     registry::Registry,
     session::session_of,
     upstream::{Certify, Visitor},
@@ -22,7 +23,7 @@ use crate::{
         inside::{Inside, Login},
     },
     model::{
-        container::Status, inventory::Inventory, key::PublicKey, name::ContainerName,
+        container::Container, inventory::Inventory, key::PublicKey, name::ContainerName,
         text::printable,
     },
     reach::{Reach, ReachError, SSH_PORT},
@@ -39,14 +40,15 @@ pub(super) fn enter(shared: &Shared, visitor: &Visitor<'_>) -> Enter {
         config: shared.config.clone(),
         inventory: shared.inventory.clone(),
         reach: shared.reach.clone(),
+        hold: shared.hold.clone(),
         registry: shared.registry.clone(),
         certify: Certify::new(shared),
         key: visitor.permit.principal().key.clone(),
         source: visitor.source,
     });
-    Enter::new(move |name| {
+    Enter::new(move |name, lines| {
         let choice = Arc::clone(&choice);
-        async move { choice.enter(name).await }.boxed()
+        async move { choice.enter(name, lines).await }.boxed()
     })
 }
 
@@ -55,6 +57,7 @@ struct Choice {
     config: watch::Receiver<Arc<Config>>,
     inventory: watch::Receiver<Arc<Inventory>>,
     reach: Reach,
+    hold: Hold,
     registry: Registry,
     certify: Certify,
     key: Option<PublicKey>,
@@ -62,7 +65,11 @@ struct Choice {
 }
 
 impl Choice {
-    async fn enter(&self, name: ContainerName) -> Result<Inside, Turned> {
+    async fn enter(
+        &self,
+        name: ContainerName,
+        lines: mpsc::Sender<String>,
+    ) -> Result<Inside, Turned> {
         let gone = || Turned {
             sentence: format!("{name} is not open to your key any more"),
             status: NOT_PERMITTED,
@@ -80,10 +87,16 @@ impl Choice {
         if container.host_keys.is_empty() {
             return Err(turned(ReachError::NoHostKey(name.clone())));
         }
-        if matches!(container.status, Status::Stopped | Status::Frozen) {
-            return Err(turned(ReachError::NotRunning(name.clone(), container.status)));
-        }
-        let stream = self.reach.open_port(container, SSH_PORT).await.map_err(turned)?;
+        let by = printable(&permit.principal().name, 64);
+        let wanted = Wanted { container, by: &by, login: true };
+        let reach = &self.reach;
+        let open = move |container: Arc<Container>| {
+            async move { reach.open_port(&container, SSH_PORT).await }.boxed()
+        };
+        let stream = tokio::select! {
+            sentence = entry.ended() => return Err(failed(&sentence, UNAVAILABLE)),
+            opened = self.hold.until(wanted, &lines, Box::new(open)) => opened.map_err(turned)?,
+        };
         let key = generate_ed25519("").map_err(|e| failed(&e.to_string(), UNAVAILABLE))?;
         let subject =
             key.public_key().to_bytes().map_err(|e| failed(&e.to_string(), UNAVAILABLE))?;
@@ -108,6 +121,7 @@ impl Choice {
             account = %account,
             "chose a container"
         );
+        entry.open();
         let ended = async move { entry.ended().await }.boxed();
         let inside = Inside::log_in(stream, login, ended).await;
         inside.map_err(|e| failed(&e.to_string(), UNAVAILABLE))

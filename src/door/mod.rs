@@ -9,6 +9,7 @@ mod accept;
 mod attend;
 mod authenticate;
 mod choice;
+pub mod hold;
 pub mod intercept;
 pub mod key_use;
 pub mod observe;
@@ -29,7 +30,7 @@ pub use self::{
     accept::{Door, DoorError},
     session::serve,
 };
-use self::{key_use::KeyUses, pace::Pace, registry::Registry};
+use self::{hold::Hold, key_use::KeyUses, pace::Pace, registry::Registry};
 use crate::{
     config::Config, console::Console, fleet::Fleet, model::inventory::Inventory, process::Runtimes,
     reach::Reach, store::keys::Keys, wire::identity::Identity,
@@ -49,6 +50,8 @@ pub struct Shared {
     pub fleet: Fleet,
     /// Opens containers.
     pub reach: Reach,
+    /// Waits for containers that are not there yet.
+    pub hold: Hold,
     /// Serves administrators, and apologies.
     pub console: Arc<Console>,
     /// Who is connected.

@@ -1,13 +1,14 @@
 //! The other side of a person's connection: a container, a route's far side, the console, or, when
 //! none of them can be had, an apology.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
-use tokio::{sync::mpsc, time::timeout};
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-use super::{Shared, choice, intercept::OwnName};
+use super::{Shared, choice, hold::Wanted, intercept::OwnName};
 use crate::{
     access::{Permit, Target},
     clock,
@@ -31,9 +32,6 @@ use crate::{
 /// How far the clocks of sentinel and container may differ, and how long a login may take, in
 /// seconds.
 const VALIDITY: u64 = 300;
-
-/// Pause between two attempts while a host is away; news of it ends the pause.
-const RETRY: Duration = Duration::from_secs(2);
 
 /// Bytes in flight between the door and the console, each way.
 const CONSOLE_BUFFER: usize = 64 * 1024;
@@ -100,34 +98,21 @@ pub(super) async fn open(
     console(shared, Visit::Apology { sentence, status: failed.status() }).await
 }
 
-/// Tries until the host is back or the wait is over. Only a host that is away is waited for: other
-/// faults do not mend themselves.
+/// Logs in to a container; waits for its host, and for its start.
 async fn hold(
     shared: &Shared,
     visitor: &Visitor<'_>,
-    to: (&Arc<Container>, &Account),
+    (container, account): (&Arc<Container>, &Account),
     mut ahead: Option<Ahead>,
     lines: &mpsc::Sender<String>,
 ) -> Result<Upstream, ReachError> {
-    let patience = shared.config.borrow().ssh.wait;
-    let deadline = clock::now() + patience;
-    let mut inventory = shared.inventory.clone();
-    let mut told = None;
-    loop {
-        inventory.mark_unchanged();
-        let failed = match to_container(shared, visitor, to, ahead.take()).await {
-            Err(failed @ ReachError::Away { .. }) if clock::now() < deadline => failed,
-            settled => return settled,
-        };
-        let sentence = text::printable(&failed.to_string(), 400);
-        if told.as_ref() != Some(&sentence) {
-            let line = format!("{sentence}; waiting up to {} s for it\r\n", patience.as_secs());
-            // A person who does not read her lines still waits.
-            let _ = lines.try_send(line);
-            told = Some(sentence);
-        }
-        let _ = timeout(RETRY, inventory.changed()).await;
-    }
+    let by = text::printable(&visitor.permit.principal().name, 64);
+    let attempt = move |container: Arc<Container>| {
+        let ahead = ahead.take();
+        async move { to_container(shared, visitor, (&container, account), ahead).await }.boxed()
+    };
+    let wanted = Wanted { container, by: &by, login: true };
+    shared.hold.until(wanted, lines, Box::new(attempt)).await
 }
 
 async fn to_container(
@@ -138,7 +123,8 @@ async fn to_container(
 ) -> Result<Upstream, ReachError> {
     let credential = certified(shared, visitor, account.as_str());
     let login = Login { ident: visitor.ident, pinned: &[], user: account.as_str(), credential };
-    let Reached { connection, way, ahead } = shared.reach.log_in(container, &login, ahead).await?;
+    let reached = shared.reach.log_in(container, &login, ahead).await?;
+    let Reached { connection, container, way, ahead } = reached;
     let first = container.addresses.first();
     let own = OwnName {
         names: vec![container.name.to_string(), container.name.instance()],

@@ -1,7 +1,5 @@
-//! A stream that ends when its owner says so.
-//!
-//! `russh` runs a connection on a task of its own and cannot abort it; this is how [`super::Console`]
-//! ends one all the same.
+//! A stream that ends when its owner says so: one whose host is gone, without TCP's patience, and
+//! one of a `russh` connection, which runs on a task of its own that nobody can abort.
 
 use std::{
     io,
@@ -12,13 +10,16 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-pub(super) struct Leash<S> {
+/// A stream, and what ends it.
+#[derive(Debug)]
+pub struct Leash<S> {
     stream: S,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl<S> Leash<S> {
-    pub(super) fn new(stream: S, stop: CancellationToken) -> Self {
+    /// `stream` until `stop`: then reading and writing fail.
+    pub fn new(stream: S, stop: CancellationToken) -> Self {
         Self { stream, stopped: Box::pin(stop.cancelled_owned()) }
     }
 

@@ -8,6 +8,7 @@ pub mod connection;
 pub mod control;
 pub mod files;
 pub mod https;
+pub mod leash;
 pub mod local;
 pub mod login;
 #[cfg(test)]

@@ -21,6 +21,35 @@ pub enum ReachError {
     /// It is stopped or frozen.
     #[error("container {0} is {state}", state = state(*.1))]
     NotRunning(ContainerName, Status),
+    /// It was stopped, and is to stay so.
+    #[error("container {0} is stopped, and stays so until an administrator starts it")]
+    Held(ContainerName),
+    /// It was stopped and could not be started.
+    #[error("container {name} is stopped and cannot be started: {reason}")]
+    NotStarted {
+        /// The container.
+        name: ContainerName,
+        /// Why, printable.
+        reason: String,
+        /// Whether it may work later.
+        later: bool,
+    },
+    /// It is being started, and that took longer than anybody waits.
+    #[error("container {0} is being started, which takes long; try again in a moment")]
+    Starting(ContainerName),
+    /// Its host is away and stays so.
+    #[error(
+        "container {name} is on backend {backend}, which is away since {since:.0} and drained: it is \
+         not expected back soon"
+    )]
+    NotExpected {
+        /// The container.
+        name: ContainerName,
+        /// Its backend.
+        backend: BackendName,
+        /// Since when.
+        since: Timestamp,
+    },
     /// It shows another host key.
     #[error(
         "container {name} shows another host key ({shown}) than the pinned one: \
@@ -86,10 +115,17 @@ impl ReachError {
     #[must_use]
     pub fn status(&self) -> u32 {
         match self {
-            Self::Away { .. } | Self::Unreachable { .. } | Self::RouteUnreachable { .. } => 75,
+            Self::Away { .. }
+            | Self::Unreachable { .. }
+            | Self::RouteUnreachable { .. }
+            | Self::Starting(_)
+            | Self::NotStarted { later: true, .. } => 75,
             Self::NoBackend(_)
             | Self::NoHostKey(_)
             | Self::NotRunning(..)
+            | Self::Held(_)
+            | Self::NotStarted { later: false, .. }
+            | Self::NotExpected { .. }
             | Self::HostKey { .. }
             | Self::Refused(_)
             | Self::RouteHostKey { .. }

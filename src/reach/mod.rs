@@ -4,6 +4,7 @@
 
 mod ahead;
 mod error;
+mod lifeline;
 mod route;
 
 use std::{
@@ -25,7 +26,7 @@ pub use self::ahead::Ahead;
 use self::ahead::Places;
 pub use self::error::ReachError;
 pub use self::route::Way;
-use self::route::plan;
+use self::{lifeline::Lifelines, route::plan};
 use crate::{
     config::{self, BackendAddress, Config},
     fleet::Fleet,
@@ -76,6 +77,8 @@ const SSHD: [&str; 3] = [
 pub struct Reached {
     /// The connection.
     pub connection: Connection,
+    /// The container, as it was known when it was entered.
+    pub container: Arc<Container>,
     /// How it leads there.
     pub way: Way,
     /// Whether it was begun before the person had proven her key.
@@ -90,6 +93,7 @@ pub struct Reach {
     link_key: Arc<Identity>,
     ways: Arc<Mutex<HashMap<(BackendName, ContainerName), Way>>>,
     places: Places,
+    lifelines: Lifelines,
 }
 
 impl Reach {
@@ -100,7 +104,8 @@ impl Reach {
         config: watch::Receiver<Arc<Config>>,
         link_key: Arc<Identity>,
     ) -> Self {
-        Self { fleet, config, link_key, ways: Arc::default(), places: Places::default() }
+        let (ways, places, lifelines) = Default::default();
+        Self { fleet, config, link_key, ways, places, lifelines }
     }
 
     /// Logs in to `container`; `ahead` is taken up if it fits.
@@ -113,16 +118,11 @@ impl Reach {
         login: &Login<'_>,
         mut ahead: Option<Ahead>,
     ) -> Result<Reached, ReachError> {
-        let container = self.current(container).await;
-        let name = &container.name;
         if container.host_keys.is_empty() {
-            return Err(ReachError::NoHostKey(name.clone()));
+            return Err(ReachError::NoHostKey(container.name.clone()));
         }
-        let backend = self.backend(&container.backend)?;
-        if matches!(container.status, Status::Stopped | Status::Frozen) && self.is_up(&backend) {
-            return Err(ReachError::NotRunning(name.clone(), container.status));
-        }
-        let key = (container.backend.clone(), name.clone());
+        let (container, backend) = self.running(container).await?;
+        let key = (container.backend.clone(), container.name.clone());
         let last = self.remembered(&key);
         let head_start = if last == Some(Way::Exec) { SHORT_START } else { HEAD_START };
         let mut ways = plan(&backend, &container, last).into_iter().peekable();
@@ -143,7 +143,12 @@ impl Reach {
             match finished {
                 Some((way, Ok(Ok((connection, ahead))))) => {
                     self.remember(key, way);
-                    return Ok(Reached { connection, way, ahead });
+                    return Ok(Reached {
+                        connection,
+                        container: Arc::clone(&container),
+                        way,
+                        ahead,
+                    });
                 }
                 Some((way, Ok(Err(failure)))) => failures.push((way, failure)),
                 Some((way, Err(_))) => failures.push((way, timed_out())),
@@ -156,21 +161,27 @@ impl Reach {
     ///
     /// # Errors
     /// Nothing listens there, or no way leads there now.
-    pub async fn open_port(&self, container: &Container, port: u16) -> Result<Stream, ReachError> {
-        let backend = self.backend(&container.backend)?;
+    pub async fn open_port(
+        &self,
+        container: &Arc<Container>,
+        port: u16,
+    ) -> Result<Stream, ReachError> {
+        let (container, backend) = self.running(container).await?;
         let mut last = None;
-        for way in plan(&backend, container, None) {
+        for way in plan(&backend, &container, None) {
             // Incus leads to sshd only.
             if way == Way::Exec && port != SSH_PORT {
                 continue;
             }
-            match timeout(ATTEMPT, self.open(way, &backend, container, port)).await {
-                Ok(Ok(socket)) => return Ok(Box::new(socket)),
+            match timeout(ATTEMPT, self.open(way, &backend, &container, port)).await {
+                Ok(Ok(socket)) => {
+                    return Ok(Box::new(self.lifelines.hang(&backend.name, socket)));
+                }
                 Ok(Err(failure)) => last = Some((way, failure)),
                 Err(_) => last = Some((way, timed_out())),
             }
         }
-        Err(self.explain(container, last.into_iter().collect()))
+        Err(self.explain(&container, last.into_iter().collect()))
     }
 
     /// A backend's Incus for commands that people are attached to: what they send and receive
@@ -178,6 +189,12 @@ impl Reach {
     #[must_use]
     pub fn incus_for_people(&self, backend: &BackendName) -> Option<Client> {
         self.incus(&self.backend(backend).ok()?)
+    }
+
+    /// Ends every stream that leads to a backend's containers for people, as its host is down:
+    /// those of jumps and of commands that people are attached to. Logins are their owners' to end.
+    pub fn cut(&self, backend: &BackendName) {
+        self.lifelines.cut(backend);
     }
 
     async fn attempt(
@@ -222,9 +239,7 @@ impl Reach {
         port: u16,
     ) -> Result<Socket, Failure> {
         let host = address(container)?;
-        let tunnels =
-            Tunnels { backend: Arc::clone(backend), link_key: Arc::clone(&self.link_key) };
-        let tunnel = tunnels.open(&Destination::Tcp { host, port }).await?;
+        let tunnel = self.tunnels(backend).open(&Destination::Tcp { host, port }).await?;
         Ok(Socket::Other(Box::new(tunnel)))
     }
 
@@ -242,10 +257,31 @@ impl Reach {
     fn incus(&self, backend: &Arc<config::Backend>) -> Option<Client> {
         let client = self.fleet.incus(&backend.name)?;
         if let BackendAddress::Ssh { .. } = &backend.address {
-            let (backend, link_key) = (Arc::clone(backend), Arc::clone(&self.link_key));
-            return Some(client.with_bulk(Arc::new(Tunnels { backend, link_key })));
+            return Some(client.with_bulk(Arc::new(self.tunnels(backend))));
         }
         Some(client)
+    }
+
+    fn tunnels(&self, backend: &Arc<config::Backend>) -> Tunnels {
+        let (backend, link_key) = (Arc::clone(backend), Arc::clone(&self.link_key));
+        Tunnels { backend, link_key, lifelines: self.lifelines.clone() }
+    }
+
+    /// The container as it is known now, with its backend, unless it is known not to run.
+    async fn running(
+        &self,
+        container: &Arc<Container>,
+    ) -> Result<(Arc<Container>, Arc<config::Backend>), ReachError> {
+        let container = self.current(container).await;
+        let backend = self.backend(&container.backend)?;
+        if matches!(container.status, Status::Stopped | Status::Frozen) && self.is_up(&backend) {
+            let name = container.name.clone();
+            if container.hold && container.status == Status::Stopped {
+                return Err(ReachError::Held(name));
+            }
+            return Err(ReachError::NotRunning(name, container.status));
+        }
+        Ok((container, backend))
     }
 
     /// The container as Incus describes it now, where the snapshot says that it cannot be reached:
@@ -338,6 +374,7 @@ async fn direct(container: &Container, port: u16) -> Result<Socket, Failure> {
 struct Tunnels {
     backend: Arc<config::Backend>,
     link_key: Arc<Identity>,
+    lifelines: Lifelines,
 }
 
 impl Tunnels {
@@ -385,7 +422,7 @@ impl Dial for Tunnels {
         let path = self.backend.incus_socket.to_string_lossy().into_owned();
         async move {
             let tunnel = within(CONNECT, self.open(&Destination::Unix { path })).await?;
-            Ok(Box::new(tunnel) as Stream)
+            Ok(Box::new(self.lifelines.hang(&self.backend.name, tunnel)) as Stream)
         }
         .boxed()
     }

@@ -1,7 +1,7 @@
 //! Containers that no network leads to: the way through Incus.
 
 use super::{assert_told, log_in, newcomer};
-use crate::harness::{Guest, lab, lab_command, world};
+use crate::harness::{Guest, lab, lab_command, label, world};
 
 #[test]
 fn a_container_without_sshd_is_entered_all_the_same() {
@@ -82,6 +82,7 @@ fn a_container_that_does_not_run_is_told_and_entered_again_once_it_does() {
     let sentinel = &world().sentinel;
     for (command, state) in [("pause", "frozen"), ("stop", "stopped")] {
         let force: &[&str] = if command == "stop" { &["--force"] } else { &[] };
+        label("b2", "asleep", "hold", "true");
         lab().incus("b2", &[&[command, guest.instance().as_str()], force].concat());
         sentinel.wait(&format!("{state} is known"), || {
             log_in(22, "sue", "asleep", "true").stderr.contains(state)

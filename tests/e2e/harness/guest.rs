@@ -54,8 +54,8 @@ pub fn quiet_delete(backend: &str, names: &[&str]) {
     let _ = lab_command(&line).output();
 }
 
-/// Makes instance `NAME-container` with labels as `contrib/adopt` writes them, and never starts it:
-/// enough for whoever decides who gets in. `keys` and collaborators' keys are key lines.
+/// Makes instance `NAME-container` with labels as `contrib/adopt` writes them, held so that no login
+/// starts it, as there is nothing to start: enough for whoever decides who gets in. `keys` and collaborators' keys are key lines.
 pub fn labelled(backend: &str, name: &str, owner: &str, keys: &str, others: &[(&str, &str)]) {
     let host_key = fs::read_to_string(world().dir.join("mallory.pub")).unwrap();
     let others: Vec<_> = others
@@ -71,6 +71,7 @@ pub fn labelled(backend: &str, name: &str, owner: &str, keys: &str, others: &[(&
         ("authorized-keys", keys.to_owned()),
         ("collaborators", serde_json::Value::Array(others).to_string()),
         ("host-keys", host_key.trim().to_owned()),
+        ("hold", "true".to_owned()),
     ]
     .map(|(key, value)| format!("user.containarium.{key}={value}"));
     let instance = format!("{name}-container");
