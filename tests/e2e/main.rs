@@ -25,6 +25,7 @@ mod fault;
 mod forward;
 mod gateway;
 mod harness;
+mod hold;
 mod jump;
 mod maintenance;
 mod operation;

@@ -5,7 +5,7 @@ mod backend;
 mod choice;
 mod collaborator;
 mod create;
-mod dialogue;
+pub mod dialogue;
 mod ending;
 mod errors;
 mod evil;
