@@ -12,7 +12,7 @@ use crate::{
         Fleet,
         job::{Cursor, Event, Job, Started},
     },
-    model::container::Container,
+    model::{container::Container, name::ContainerName},
 };
 
 /// How often work of others on the container is waited for before its end is taken for the answer.
@@ -46,6 +46,12 @@ pub async fn wake(fleet: &Fleet, container: &Arc<Container>, by: &str) -> Result
         }
     }
     Ok(())
+}
+
+/// Whether a start of the container is under way: whoever entered it now would find it half booted.
+#[must_use]
+pub fn is_starting(fleet: &Fleet, container: &ContainerName) -> bool {
+    fleet.jobs().of(container).is_some_and(|job| [WHAT, "restart"].contains(&job.what))
 }
 
 /// Waits for the end of somebody else's work; that of a start is the answer.

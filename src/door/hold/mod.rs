@@ -25,7 +25,7 @@ use crate::{
     clock,
     command::{
         failure::{Failure, Kind},
-        wake::wake,
+        wake::{is_starting, wake},
     },
     config::Config,
     fleet::Fleet,
@@ -195,13 +195,17 @@ impl Waiting<'_> {
                 self.wait_for_host(down).await?;
                 continue;
             }
+            if !self.has_started && is_starting(&self.hold.fleet, &self.wanted.container.name) {
+                self.start("being started").await?;
+                continue;
+            }
             let failed = match self.attempt(&mut attempt).await {
                 None => continue,
                 Some(Ok(done)) => return Ok(done),
                 Some(Err(failed)) => failed,
             };
             if matches!(failed, ReachError::NotRunning(_, Status::Stopped)) && !self.has_started {
-                self.start().await?;
+                self.start("stopped; starting it").await?;
                 continue;
             }
             if !self.is_worth_another(&failed).await || self.is_over() {
@@ -254,12 +258,12 @@ impl Waiting<'_> {
         Ok(())
     }
 
-    /// Has the container started, and waits for that.
-    async fn start(&mut self) -> Result<(), ReachError> {
+    /// Has the container started, and waits for that; she is told that the container `is` so.
+    async fn start(&mut self, is: &str) -> Result<(), ReachError> {
         self.has_started = true;
         let container = self.current();
         let name = container.name.clone();
-        let said = format!("container {name} is stopped; starting it");
+        let said = format!("container {name} is {is}");
         let started = timeout_at(self.deadline, wake(&self.hold.fleet, &container, self.wanted.by));
         let started = tokio::select! {
             started = started => started,
@@ -304,7 +308,8 @@ impl Waiting<'_> {
         if self.wanted.login && (self.was_down || self.has_started) {
             return true;
         }
-        if self.outlook() == Outlook::There && self.is_checked() {
+        // A port may be closed for good: only a login is worth asking for.
+        if self.wanted.login && self.outlook() == Outlook::There && self.is_checked() {
             self.hold.monitor.nudge(&self.wanted.container.backend);
             let verdict = self.news.health.wait_for(|health| {
                 let host = health.hosts.get(&self.wanted.container.backend);
