@@ -10,6 +10,20 @@ fn on_b3(script: &str) {
     power(&["in", "b3", "bash", "-ec", script]);
 }
 
+/// How `ss` lists the listener of sshd, and that of Incus.
+const SSHD: &str = "-t 'sport = 22'";
+const INCUSD: &str = "-x | grep b3/unix.socket";
+
+/// A script that halts a daemon of `b3`, or lets it go on. The nsenter that started it would halt
+/// with it at some time: it is halted before and goes on behind it.
+fn signal(signal: &str, listener: &str) -> String {
+    let order = if signal == "STOP" { "$parent $one" } else { "$one $parent" };
+    format!(
+        "one=$(ss -Hlnp {listener} | grep -o 'pid=[0-9]*' | head -1 | cut -d= -f2)\n\
+         parent=$(ps -o ppid= -p $one); kill -{signal} {order}"
+    )
+}
+
 /// Lets the packets of `b3` through again, whatever the test did.
 struct Mended;
 
@@ -31,10 +45,7 @@ fn refused_silent_and_cut_off_hosts_are_told_waited_for_and_entered_again() {
     let _mended = Mended;
     let to = (PORT, "faulty");
     let silence = "iptables -I INPUT -i eth0 -j DROP";
-    // The nsenter that started it stops with it.
-    let listener = "one=$(ss -Hltnp 'sport = 22' | grep -o 'pid=[0-9]*' | head -1 | cut -d= -f2)";
-    let halt = format!("{listener}; kill -STOP $one");
-    let go = format!("{listener}; kill -CONT $(ps -o ppid= -p $one) $one");
+    let (halt, go) = (signal("STOP", SSHD), signal("CONT", SSHD));
     let faults: [(&str, Vec<&str>, Vec<&str>); 3] = [
         ("refused", vec!["kill", "b3", "sshd"], vec!["revive", "b3"]),
         (
@@ -70,6 +81,24 @@ fn refused_silent_and_cut_off_hosts_are_told_waited_for_and_entered_again() {
             let run = client.end();
             assert_eq!((run.stdout.as_str(), run.status), ("faulty-container\n", 0), "{run:?}");
         }
+    }
+}
+
+/// An Incus that accepts and answers nothing (or is stopped) is no reason to keep people out of
+/// containers that run.
+#[test]
+fn a_halted_incus_keeps_nobody_out_of_a_running_container() {
+    let _alone = b3();
+    make_key(&world().dir, "halted");
+    power(&["revive", "b3"]);
+    let sentinel = patient("halted", PORT + 2, "5s");
+    let _guest = Guest::new(&sentinel, "b3", "halted", "halted");
+    on_b3(&signal("STOP", INCUSD));
+    let login = format!("ssh -F $CFG -p {} -i $DIR/halted -l halted $DOOR hostname", PORT + 2);
+    let runs: Vec<_> = (0..3).map(|_| world().client(&login)).collect();
+    on_b3(&signal("CONT", INCUSD));
+    for run in runs {
+        assert_eq!((run.stdout.as_str(), run.status), ("halted-container\n", 0), "{run:?}");
     }
 }
 

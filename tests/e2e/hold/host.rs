@@ -32,12 +32,12 @@ fn whoever_comes_while_a_host_is_down_is_told_waits_and_walks_in() {
         login.wait(&sentinel, usual);
         login.wait(&sentinel, "waiting up to 110 s for it");
         // Whoever goes away leaves nothing.
-        let before = sessions(&sentinel);
+        sentinel.wait("all three are there", || sessions(&sentinel) == 3);
         let leaver =
             format!("ssh -F $CFG -p {PORT} -i $DIR/waiter -o LogLevel=INFO -l waiter $DOOR");
         let run = dialogue(&leaver, &[("the host of waiter has been down for ", "\x03")]);
         assert_ne!(run.status, 0, "{run:?}");
-        sentinel.wait("the leaver is forgotten", || sessions(&sentinel) <= before);
+        sentinel.wait("the leaver is forgotten", || sessions(&sentinel) == 3);
         power(&["revive", "b3"]);
         let run = login.end();
         assert_eq!((run.stdout.as_str(), run.status), ("waiter-container\n", 0), "{run:?}");
@@ -47,6 +47,8 @@ fn whoever_comes_while_a_host_is_down_is_told_waits_and_walks_in() {
             "{run:?}"
         );
         assert!(lines.len() <= 5, "not more lines than changes: {run:?}");
+        let kept = world().dir.join(format!("state-{PORT}/outages.json"));
+        sentinel.wait("the outage is over and kept", || kept.exists());
         let run = copy.end();
         assert_eq!((run.stdout.as_str(), run.status), ("copied\n", 0), "{run:?}");
         let run = jump.end();
