@@ -53,8 +53,9 @@ impl World {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let monitor = Monitor::start(Vec::new(), &tasks, stop.clone());
         let fleet = Fleet::start(&[], identity, Path::new("/nonexistent"), &tasks, stop);
-        let outages = watch::channel(Arc::default()).1;
-        let hold = Hold::new(configured.clone(), fleet.clone(), monitor, outages);
+        let (outages, recoveries) =
+            (watch::channel(Arc::default()).1, watch::channel(Arc::default()).1);
+        let hold = Hold::new(configured.clone(), fleet.clone(), monitor, outages, recoveries);
         let environment = Environment {
             inventory: listed.clone(),
             ..Environment::new(fleet.clone(), configured.clone(), clock::timestamp())

@@ -275,7 +275,13 @@ fn build(
         ca: vec![keys.ca.public_key().clone()],
     };
     let (ending, used) = (registry.clone(), key_uses.clone());
-    let hold = Hold::new(config.clone(), fleet.clone(), running.monitor.clone(), outages);
+    let hold = Hold::new(
+        config.clone(),
+        fleet.clone(),
+        running.monitor.clone(),
+        outages,
+        running.recoveries.clone(),
+    );
     let shells = reach.clone();
     let environment = Environment {
         health: running.monitor.health(),

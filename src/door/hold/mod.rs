@@ -8,7 +8,7 @@ mod line;
 mod notice;
 mod outlook;
 
-use std::{collections::BTreeSet, future::pending, sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -33,10 +33,11 @@ use crate::{
     model::{
         container::{Container, Status},
         inventory::Inventory,
-        name::{BackendName, ContainerName},
+        name::ContainerName,
         text::printable,
     },
     reach::ReachError,
+    recovery::Recoveries,
     store::outages::Outages,
 };
 
@@ -78,38 +79,32 @@ pub struct Hold {
     inventory: watch::Receiver<Arc<Inventory>>,
     health: watch::Receiver<Arc<Health>>,
     outages: watch::Receiver<Arc<Outages>>,
-    restarting: Arc<watch::Sender<BTreeSet<BackendName>>>,
+    recoveries: watch::Receiver<Arc<Recoveries>>,
     fleet: Fleet,
     monitor: Monitor,
     lines: Lines,
 }
 
 impl Hold {
-    /// Nobody waits yet. What is known comes from `fleet`, `monitor` and `outages`.
+    /// Nobody waits yet. What is known comes from `fleet`, `monitor`, `outages` and `recoveries`.
     #[must_use]
     pub fn new(
         config: watch::Receiver<Arc<Config>>,
         fleet: Fleet,
         monitor: Monitor,
         outages: watch::Receiver<Arc<Outages>>,
+        recoveries: watch::Receiver<Arc<Recoveries>>,
     ) -> Self {
         Self {
             config,
             inventory: fleet.inventory(),
             health: monitor.health(),
             outages,
-            restarting: Arc::new(watch::channel(BTreeSet::new()).0),
+            recoveries,
             fleet,
             monitor,
             lines: Lines::default(),
         }
-    }
-
-    /// Somebody has begun to start a host again, or has stopped to: those who wait are told.
-    pub fn restarting(&self, backend: &BackendName, restarting: bool) {
-        self.restarting.send_if_modified(|backends| {
-            if restarting { backends.insert(backend.clone()) } else { backends.remove(backend) }
-        });
     }
 
     /// Makes attempts until one succeeds, or `ssh.wait` is over; tells `lines` what it waits for.
@@ -132,11 +127,10 @@ impl Hold {
             news: News {
                 inventory: self.inventory.clone(),
                 health: self.health.clone(),
-                restarting: self.restarting.subscribe(),
+                recoveries: self.recoveries.clone(),
             },
             notices: Notices::new(lines),
-            was_down: false,
-            is_back: false,
+            host: Host::There,
             has_started: false,
         };
         waiting.run(attempt).await
@@ -147,7 +141,7 @@ impl Hold {
 struct News {
     inventory: watch::Receiver<Arc<Inventory>>,
     health: watch::Receiver<Arc<Health>>,
-    restarting: watch::Receiver<BTreeSet<BackendName>>,
+    recoveries: watch::Receiver<Arc<Recoveries>>,
 }
 
 impl News {
@@ -155,20 +149,30 @@ impl News {
     fn forget(&mut self) {
         self.inventory.mark_unchanged();
         self.health.mark_unchanged();
-        self.restarting.mark_unchanged();
+        self.recoveries.mark_unchanged();
     }
 
     async fn come(&mut self) {
         let news = tokio::select! {
             news = self.inventory.changed() => news,
             news = self.health.changed() => news,
-            news = self.restarting.changed() => news,
+            news = self.recoveries.changed() => news,
         };
         // The sentinel is about to end, and ends this, too.
         if news.is_err() {
             pending::<()>().await;
         }
     }
+}
+
+/// What she has been told of her host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Host {
+    There,
+    Down,
+    /// Somebody has begun to start it again.
+    Restarting,
+    Back,
 }
 
 /// One wait.
@@ -179,10 +183,7 @@ struct Waiting<'a> {
     deadline: Instant,
     news: News,
     notices: Notices<'a>,
-    /// The host was down.
-    was_down: bool,
-    /// That it is back is news for her.
-    is_back: bool,
+    host: Host,
     /// The container was stopped, and we have had it started.
     has_started: bool,
 }
@@ -221,7 +222,8 @@ impl Waiting<'_> {
         let (backend, name) = (&container.backend, &container.name);
         let lines = &self.hold.lines;
         let turn = lines.turn(backend, name, lines.ticket());
-        let turn = if std::mem::take(&mut self.is_back) {
+        let turn = if matches!(self.host, Host::Down | Host::Restarting) {
+            self.host = Host::Back;
             let said = format!("the host of {name} is back; letting you in");
             tokio::select! {
                 biased;
@@ -243,11 +245,13 @@ impl Waiting<'_> {
     }
 
     /// Waits until there is news of a host that is down.
-    async fn wait_for_host(&mut self, down: Down) -> Result<(), ReachError> {
+    async fn wait_for_host(&mut self, mut down: Down) -> Result<(), ReachError> {
         if down.error.status() != 75 || self.is_over() {
             return Err(down.error);
         }
-        (self.was_down, self.is_back) = (true, true);
+        // Recovery looks at the host again and again meanwhile, which is no news.
+        down.restarting |= self.host == Host::Restarting;
+        self.host = if down.restarting { Host::Restarting } else { Host::Down };
         let phase = if down.restarting { Phase::Restarting } else { Phase::Down };
         let said = down.sentence(self.wanted.container, clock::timestamp(), self.wait);
         tokio::select! {
@@ -305,7 +309,7 @@ impl Waiting<'_> {
 
     /// Whether a container that does not answer is likely to, soon.
     async fn is_mending(&mut self) -> bool {
-        if self.wanted.login && (self.was_down || self.has_started) {
+        if self.wanted.login && (self.host != Host::There || self.has_started) {
             return true;
         }
         // A port may be closed for good: only a login is worth asking for.
@@ -323,7 +327,7 @@ impl Waiting<'_> {
     /// Waits before the next attempt.
     async fn pause(&mut self, failed: &ReachError) {
         let wait = spoken(self.wait);
-        let (phase, said) = if self.has_started || self.was_down {
+        let (phase, said) = if self.has_started || self.host != Host::There {
             (Phase::Starting, format!("container {} starts", self.wanted.container.name))
         } else {
             (Phase::Away, format!("{failed}; waiting up to {wait} for it"))
@@ -345,7 +349,7 @@ impl Waiting<'_> {
             inventory: &self.hold.inventory.borrow(),
             health: &self.hold.health.borrow(),
             outages: &self.hold.outages.borrow(),
-            restarting: &self.hold.restarting.borrow(),
+            recoveries: &self.hold.recoveries.borrow(),
         };
         known.outlook(self.wanted.container)
     }

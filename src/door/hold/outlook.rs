@@ -1,6 +1,6 @@
 //! What is to be said and done about a container's host, from what is known of it. Pure.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -9,9 +9,9 @@ use crate::{
     model::{
         container::Container,
         inventory::{Inventory, Presence},
-        name::BackendName,
     },
     reach::ReachError,
+    recovery::{self, Recoveries},
     store::outages::Outages,
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Known<'a> {
     pub(super) inventory: &'a Inventory,
     pub(super) health: &'a Health,
     pub(super) outages: &'a Outages,
-    pub(super) restarting: &'a BTreeSet<BackendName>,
+    pub(super) recoveries: &'a Recoveries,
 }
 
 /// A container's host.
@@ -77,9 +77,24 @@ impl Known<'_> {
         Outlook::Down(Down {
             since,
             usual: self.outages.usual(&container.backend),
-            restarting: self.restarting.contains(&container.backend),
+            restarting: self.is_restarting(container),
             error,
         })
+    }
+}
+
+impl Known<'_> {
+    fn is_restarting(&self, container: &Container) -> bool {
+        match self.recoveries.get(&container.backend).map(|recovery| recovery.state) {
+            Some(recovery::State::Starting(_) | recovery::State::Resetting(_)) => true,
+            Some(
+                recovery::State::Idle
+                | recovery::State::Held
+                | recovery::State::Asking
+                | recovery::State::Waiting(_),
+            )
+            | None => false,
+        }
     }
 }
 
@@ -124,7 +139,7 @@ mod tests {
             inventory: &Inventory::new(vec![on.clone()]),
             health: &Health { hosts: [(on.name.clone(), host)].into() },
             outages: &outages,
-            restarting: &BTreeSet::new(),
+            recoveries: &Recoveries::new(),
         };
         known.outlook(&alice)
     }
