@@ -7,13 +7,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Running, StartError};
 use crate::{
-    config::{Backend, BackendAddress, Config, GatewayPool, Maintenance},
+    clock,
+    config::{Backend, BackendAddress, Config, GatewayPool, Maintenance, Topic},
     gateway::{
-        certificate::{Certificates, Expiry, Keystore},
+        certificate::{Certificates, Expiry, Keystore, Tell},
         page::{Effort, Listener, Member, Outage, PageError, Past, Site, Tls},
     },
     health::Health,
     model::inventory::Inventory,
+    recovery::{Recoveries, Recovery, State},
+    webhook::{self, Event, Severity},
 };
 
 /// The ports of the page, taken and not served yet.
@@ -41,6 +44,7 @@ impl Page {
         self,
         running: &Running,
         config: &watch::Receiver<Arc<Config>>,
+        webhooks: webhook::Sender,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Result<watch::Receiver<Arc<Keystore>>, StartError> {
@@ -49,13 +53,13 @@ impl Page {
         }
         let file = config.borrow().state_dir.join("certificates.json");
         let fleet = running.fleet.clone();
-        let certificates = Certificates::load(config.clone(), fleet, file, Arc::new(told));
+        let tell: Tell = Arc::new(move |expiry| webhooks.tell(told(expiry)));
+        let certificates = Certificates::load(config.clone(), fleet, file, tell);
         let keystore = certificates.keystore();
         let (publish, site) = watch::channel(Outage::default());
         self.serve(&site, keystore.clone(), tasks, stop)?;
         let (following, reading) = (stop.clone(), stop.clone());
-        let follow =
-            follow(running.monitor.health(), config.clone(), running.fleet.inventory(), publish);
+        let follow = follow(config.clone(), Hosts::of(running), publish);
         tasks.spawn(async move {
             following.run_until_cancelled(follow).await;
         });
@@ -82,36 +86,71 @@ impl Page {
     }
 }
 
+/// What is known of hosts.
+struct Hosts {
+    health: watch::Receiver<Arc<Health>>,
+    inventory: watch::Receiver<Arc<Inventory>>,
+    recoveries: watch::Receiver<Arc<Recoveries>>,
+}
+
+impl Hosts {
+    fn of(running: &Running) -> Self {
+        Self {
+            health: running.monitor.health(),
+            inventory: running.fleet.inventory(),
+            recoveries: running.recoveries.clone(),
+        }
+    }
+
+    fn member(&self, backend: &Backend) -> Member {
+        let inventory = self.inventory.borrow();
+        Member {
+            backend: backend.name.clone(),
+            pool: backend.pool.clone(),
+            drained: inventory.backend(&backend.name).is_some_and(|b| b.drained),
+            effort: self.recoveries.borrow().get(&backend.name).map_or(Effort::Watched, effort),
+        }
+    }
+}
+
+/// What recovery does, for visitors.
+fn effort(recovery: &Recovery) -> Effort {
+    if recovery.alarm.is_some() {
+        return Effort::Told;
+    }
+    match recovery.state {
+        State::Starting(_) | State::Resetting(_) => Effort::Started,
+        State::Waiting(_) if recovery.actions > 0 => Effort::Started,
+        State::Idle | State::Held | State::Asking | State::Waiting(_) => Effort::Watched,
+    }
+}
+
 /// Says on the page what is known of the hosts.
 async fn follow(
-    mut health: watch::Receiver<Arc<Health>>,
     mut config: watch::Receiver<Arc<Config>>,
-    mut inventory: watch::Receiver<Arc<Inventory>>,
+    mut hosts: Hosts,
     publish: watch::Sender<Outage>,
 ) {
     let mut past = Past::default();
     loop {
-        past.observe(&health.borrow_and_update());
-        let members = members(&config.borrow_and_update(), &inventory.borrow_and_update());
-        let outage = past.outage(&members);
+        past.observe(&hosts.health.borrow_and_update());
+        hosts.inventory.mark_unchanged();
+        hosts.recoveries.mark_unchanged();
+        let outage = past.outage(&members(&config.borrow_and_update(), &hosts));
         publish.send_if_modified(|told| std::mem::replace(told, outage) != outage);
         tokio::select! {
-            changed = health.changed() => if changed.is_err() { return },
             changed = config.changed() => if changed.is_err() { return },
-            changed = inventory.changed() => if changed.is_err() { return },
+            changed = hosts.health.changed() => if changed.is_err() { return },
+            changed = hosts.inventory.changed() => if changed.is_err() { return },
+            changed = hosts.recoveries.changed() => if changed.is_err() { return },
         }
     }
 }
 
 /// The hosts that public ports may lead to; without a gateway, whoever leads them is not known, and
 /// it may be any.
-fn members(config: &Config, inventory: &Inventory) -> Vec<Member> {
-    let member = |backend: &Arc<Backend>| Member {
-        backend: backend.name.clone(),
-        pool: backend.pool.clone(),
-        drained: inventory.backend(&backend.name).is_some_and(|b| b.drained),
-        effort: Effort::Watched,
-    };
+fn members(config: &Config, known: &Hosts) -> Vec<Member> {
+    let member = |backend: &Arc<Backend>| known.member(backend);
     let Some(gateway) = &config.gateway else {
         return config.backends.iter().map(member).collect();
     };
@@ -125,13 +164,18 @@ fn members(config: &Config, inventory: &Inventory) -> Vec<Member> {
     gateway.pools.iter().flat_map(of).collect()
 }
 
-/// What follows when a certificate was not renewed: the one place for whoever is to be told.
-fn told(expiry: &Expiry) {
+/// What follows when a certificate was not renewed: a line in the log, and this for webhooks.
+fn told(expiry: &Expiry) -> Event {
     let Expiry { names, source, until, days } = expiry;
     let names = names.join(" ");
-    if *days < 0 {
+    let (name, severity, what) = if *days < 0 {
         tracing::error!(%names, %source, %until, "certificate has expired");
+        ("certificate.expired", Severity::Alarm, "has expired: it was valid until")
     } else {
         tracing::warn!(%names, %source, %until, days, "certificate expires soon");
-    }
+        ("certificate.expires", Severity::Warning, "was not renewed: it is valid until")
+    };
+    let day = until.strftime("%F %H:%M UTC");
+    let text = format!("the certificate of {names} ({source}) {what} {day}");
+    Event::new(Topic::Certificate, name, severity, (&names, &text), clock::timestamp())
 }
