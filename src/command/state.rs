@@ -1,6 +1,6 @@
 //! `start`, `stop` and `restart NAME`.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use clap::Args;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     fleet::{Fleet, guest::Guest, job::Job},
     incus::{
-        Client,
+        Client, IncusError,
         change::{Action, Patch},
     },
     model::{
@@ -33,6 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often, and after which pause, a started container is looked at until it has an address.
 const LOOKS: usize = 50;
 const LOOK: Duration = Duration::from_millis(100);
+
+/// Whether Incus starts an instance with its host: `true`, `false`, or unset for one that ran before.
+const AUTOSTART: &str = "boot.autostart";
+/// How a label says that it was not set.
+const UNSET: &str = "unset";
 
 /// Arguments of `start`.
 #[derive(Debug, Clone, Args)]
@@ -218,14 +223,11 @@ async fn set_state(
     let instance = container.name.instance();
     let what = format!("{} {}", change.what, container.name);
     let failed = |e| explain::incus(&what, &container.backend, &e);
-    let labelled = |hold: bool| {
-        let value = if hold { "true" } else { "" };
-        let config = [(format!("{LABEL_PREFIX}hold"), value.to_owned())].into();
-        Patch { config, ..Patch::default() }
-    };
+    let set_hold =
+        async |hold| client.change(&instance, |seen| Ok(Some(held(&seen.config, hold)))).await;
     let changes = change.hold != container.hold;
     if changes && change.hold {
-        client.patch(&instance, &labelled(true)).await.map_err(failed)?;
+        set_hold(true).await.map_err(failed)?;
     }
     let acted = client.change_state(&instance, action, PATIENCE);
     let done = match job.cancelled().run_until_cancelled(acted).await {
@@ -234,15 +236,32 @@ async fn set_state(
         None => Err(Failure::new(Kind::Interrupted, format!("{what}: interrupted on its way"))),
     };
     match done {
-        Ok(()) if changes && !change.hold => {
-            client.patch(&instance, &labelled(false)).await.map_err(failed)
-        }
+        Ok(()) if changes && !change.hold => set_hold(false).await.map_err(failed),
         Err(failure) if changes && change.hold => {
-            let undone = client.patch(&instance, &labelled(false)).await;
+            let undone: Result<(), IncusError> = set_hold(false).await;
             Err(if undone.is_ok() { failure } else { still_held(failure) })
         }
         done => done,
     }
+}
+
+/// What holds a container stopped, and lets go of it: the label, and that Incus does not start it with
+/// its host. What `boot.autostart` was is kept in a label of its own.
+fn held(config: &BTreeMap<String, String>, hold: bool) -> Patch {
+    let [label, kept] = ["hold", "held-autostart"].map(|name| format!("{LABEL_PREFIX}{name}"));
+    let of = |key: &str| config.get(key).map_or("", String::as_str);
+    let changes = match (hold, of(&kept)) {
+        (true, "") if of(AUTOSTART).is_empty() => vec![(label, "true"), (kept, UNSET)],
+        (true, "") => vec![(label, "true"), (kept, of(AUTOSTART))],
+        // Somebody interrupted a stop that goes on.
+        (true, _) => vec![(label, "true")],
+        (false, "") => vec![(label, "")],
+        (false, UNSET) => vec![(label, ""), (kept, ""), (AUTOSTART.to_owned(), "")],
+        (false, before) => vec![(label, ""), (kept, ""), (AUTOSTART.to_owned(), before)],
+    };
+    let changes = changes.into_iter().chain(hold.then(|| (AUTOSTART.to_owned(), "false")));
+    let config = changes.map(|(key, value)| (key, value.to_owned())).collect();
+    Patch { config, ..Patch::default() }
 }
 
 /// Incus changes nothing on an instance that has been told to stop, however long that takes.
@@ -263,4 +282,30 @@ fn report(name: &ContainerName, state: &'static str, hold: bool) -> Result<Repor
     let text = format!("{name} is {state}{stays}");
     let changed = Changed { name: name.to_string(), state, hold };
     Ok(Report::of(changed)?.names(vec![name.to_string()]).part(Part::Text(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(mut config: BTreeMap<String, String>, hold: bool) -> BTreeMap<String, String> {
+        config.extend(held(&config, hold).config);
+        config.retain(|_, value| !value.is_empty());
+        config
+    }
+
+    #[test]
+    fn what_is_held_does_not_start_with_its_host_and_is_let_go_as_it_was() {
+        for before in [&[][..], &[(AUTOSTART, "true")], &[(AUTOSTART, "false")]] {
+            let free: BTreeMap<_, _> =
+                before.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let held = changed(free.clone(), true);
+            assert_eq!(held[AUTOSTART], "false");
+            assert_eq!(held["user.containarium.hold"], "true");
+            assert_eq!(changed(held.clone(), true), held, "twice");
+            assert_eq!(changed(held, false), free);
+        }
+        let by_hand = [("user.containarium.hold".to_owned(), "true".to_owned())].into();
+        assert!(changed(by_hand, false).is_empty());
+    }
 }

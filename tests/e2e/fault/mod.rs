@@ -4,7 +4,7 @@ mod away;
 mod exec;
 mod hostile;
 mod identity;
-mod recovery;
+pub mod recovery;
 
 use std::fs;
 

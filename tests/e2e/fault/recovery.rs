@@ -23,13 +23,13 @@ fn network() -> String {
 }
 
 /// A file of this run, empty.
-fn file(name: &str) -> PathBuf {
+pub fn file(name: &str) -> PathBuf {
     let path = world().dir.join(name);
     fs::write(&path, "").unwrap();
     path
 }
 
-fn lines(path: &Path) -> Vec<String> {
+pub fn lines(path: &Path) -> Vec<String> {
     fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
@@ -64,7 +64,7 @@ fn lab_script() -> PathBuf {
 }
 
 /// A program that writes down how it was called and powers b3 on, with more `before` and `after`.
-fn program(name: &str, calls: &Path, before: &str, after: &str) -> String {
+pub fn program(name: &str, calls: &Path, before: &str, after: &str) -> String {
     use std::os::unix::fs::PermissionsExt;
     let path = world().dir.join(name);
     let (calls, lab, network) = (calls.display(), lab_script().display().to_string(), network());
@@ -105,7 +105,7 @@ fn a_program_starts_the_host_once_and_who_waited_is_let_in() {
     lab().incus("b3", &["config", "set", "idler-container", "boot.autostart=false"]);
     lab().incus("b3", &["stop", "--force", "idler-container"]);
     let held = Guest::new(&sentinel, "b3", "holder", "rita");
-    lab().incus("b3", &["config", "set", "holder-container", "boot.autostart=false"]);
+    lab().incus("b3", &["config", "set", "holder-container", "boot.autostart=true"]);
     assert_eq!(sentinel.console(&["stop", "holder", "--hold", "--force"]).status, 0);
     assert_eq!(recovery(&sentinel)["state"], "idle");
     assert_eq!(log_in(2261, "rita", "revived", "hostname").stdout, "revived-container\n");
