@@ -5,6 +5,7 @@ mod alone;
 mod family;
 mod fault;
 mod switch;
+mod whole;
 
 use std::{
     fs::File,

@@ -13,14 +13,14 @@ use std::{
 use crate::harness::{Run, lab, world};
 
 /// A fresh directory of one test, readable for the backends' account.
-fn fresh(name: &str) -> PathBuf {
+pub fn fresh(name: &str) -> PathBuf {
     let dir = world().dir.join(name);
     fs::create_dir(&dir).unwrap();
     dir
 }
 
 /// `[maintenance]` on these ports of the sentinel, with certificates behind it.
-fn section(http: u16, https: u16, certificates: &str) -> String {
+pub fn section(http: u16, https: u16, certificates: &str) -> String {
     let address = lab().get("LAB_SENTINEL_ADDRESS");
     format!(
         "[maintenance]\nhttp = \"{address}:{http}\"\nhttps = \"{address}:{https}\"\n{certificates}"
@@ -28,7 +28,7 @@ fn section(http: u16, https: u16, certificates: &str) -> String {
 }
 
 /// `[[maintenance.certificate]]` with the files `NAME.crt` and `NAME.key` of a directory.
-fn files(dir: &Path, name: &str, place: &str) -> String {
+pub fn files(dir: &Path, name: &str, place: &str) -> String {
     let base = dir.join(name).display().to_string();
     format!(
         "[[maintenance.certificate]]\ncertificate = \"{base}.crt\"\nkey = \"{base}.key\"\n{place}"
@@ -36,7 +36,7 @@ fn files(dir: &Path, name: &str, place: &str) -> String {
 }
 
 /// Makes a certificate for hosts that lasts some days, as `NAME.crt` and `NAME.key`.
-fn certify(dir: &Path, name: &str, hosts: &[&str], days: u32) {
+pub fn certify(dir: &Path, name: &str, hosts: &[&str], days: u32) {
     let names: Vec<_> = hosts.iter().map(|host| format!("DNS:{host}")).collect();
     let base = dir.join(name).display().to_string();
     let out = Command::new("openssl")
@@ -61,7 +61,7 @@ fn certify_years(dir: &Path, name: &str, host: &str, from: i32, until: i32) {
 }
 
 /// The fingerprint of a certificate file.
-fn fingerprint(dir: &Path, name: &str) -> String {
+pub fn fingerprint(dir: &Path, name: &str) -> String {
     let out = Command::new("openssl")
         .args(["x509", "-noout", "-fingerprint", "-sha256", "-in"])
         .arg(dir.join(format!("{name}.crt")))
@@ -72,7 +72,7 @@ fn fingerprint(dir: &Path, name: &str) -> String {
 
 /// What the page shows on that port to a client with these options of `s_client`: subject or
 /// fingerprint.
-fn shown(port: u16, options: &str, what: &str) -> String {
+pub fn shown(port: u16, options: &str, what: &str) -> String {
     let run = world().client(&format!(
         "openssl s_client -connect $DOOR:{port} {options} </dev/null 2>/dev/null | \
          openssl x509 -noout -{what} -sha256"
