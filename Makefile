@@ -28,7 +28,7 @@ bench: lab ## the door beside ssh -J; writes docs/benchmarks.md, BENCH_QUICK=1 d
 	cargo bench --bench door
 
 prove: lab ## bulk, key exchanges and stalled readers with the full figures; minutes
-	PROVE=1 cargo test --locked --release --test e2e endurance -- --nocapture --test-threads=1
+	PROVE=1 cargo test --locked --release --test e2e -- endurance crowd_of_hostile --nocapture --test-threads=1
 
 soak: lab ## mixed clients for half an hour, SOAK_SECONDS=1800; nothing may grow
 	cargo bench --bench soak
