@@ -13,6 +13,9 @@ def resize(fd, rows, columns):
 pid, fd = pty.fork()
 if pid == 0:
     resize(0, 40, 100)
+    # Whoever runs the tests in the background ignores them, and so would all that they start.
+    for ignored in signal.SIGINT, signal.SIGQUIT:
+        signal.signal(ignored, signal.SIG_DFL)
     os.execvp("bash", ["bash", "-c", os.environ["RUN"]])
 steps, out, seen = json.loads(os.environ["STEPS"]), b"", 0
 end = time.monotonic() + 60
