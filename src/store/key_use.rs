@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, atomic};
+use super::{StoreError, records};
 use crate::model::name::ContainerName;
 
 /// Keys that are remembered: then the one that was not used for longest goes.
@@ -21,14 +21,7 @@ impl Uses {
     /// Reads the file. Without one, or with one that cannot be used, nothing is known.
     #[must_use]
     pub fn load(path: &Path) -> Self {
-        let read = atomic::read(path, MAX_FILE).and_then(|contents| {
-            let Some(contents) = contents else { return Ok(Self::default()) };
-            serde_json::from_slice(&contents).map_err(|e| corrupt(path, &e))
-        });
-        read.unwrap_or_else(|error| {
-            tracing::warn!(%error, "when keys were used last is not known");
-            Self::default()
-        })
+        records::load(path, MAX_FILE, "when keys were used last is not known")
     }
 
     /// Writes the file.
@@ -36,8 +29,7 @@ impl Uses {
     /// # Errors
     /// The system refused; the file is as it was before.
     pub fn save(&self, path: &Path) -> Result<(), StoreError> {
-        let contents = serde_json::to_vec(self).map_err(|e| corrupt(path, &e))?;
-        atomic::write(path, &contents, 0o600)
+        records::save(path, self)
     }
 
     /// Remembers a use.
@@ -67,10 +59,6 @@ impl Uses {
             }
         }
     }
-}
-
-fn corrupt(path: &Path, error: &serde_json::Error) -> StoreError {
-    StoreError::Corrupt { path: path.to_owned(), reason: error.to_string() }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod joblog;
 pub mod key_use;
 pub mod keys;
 pub mod outages;
+mod records;
 
 use std::{io, path::PathBuf};
 

@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, atomic};
+use super::{StoreError, records};
 use crate::model::name::BackendName;
 
 /// Outages of a host that are remembered: enough that one odd one does not count, and few enough
@@ -26,14 +26,7 @@ impl Outages {
     /// Reads the file. Without one, or with one that cannot be used, nothing is known.
     #[must_use]
     pub fn load(path: &Path) -> Self {
-        let read = atomic::read(path, MAX_FILE).and_then(|contents| {
-            let Some(contents) = contents else { return Ok(Self::default()) };
-            serde_json::from_slice(&contents).map_err(|e| corrupt(path, &e))
-        });
-        read.unwrap_or_else(|error| {
-            tracing::warn!(%error, "how long hosts were away is not known");
-            Self::default()
-        })
+        records::load(path, MAX_FILE, "how long hosts were away is not known")
     }
 
     /// Writes the file.
@@ -41,8 +34,7 @@ impl Outages {
     /// # Errors
     /// The system refused; the file is as it was before.
     pub fn save(&self, path: &Path) -> Result<(), StoreError> {
-        let contents = serde_json::to_vec(self).map_err(|e| corrupt(path, &e))?;
-        atomic::write(path, &contents, 0o600)
+        records::save(path, self)
     }
 
     /// Remembers that a host came back after `outage`, and forgets hosts that are not `configured`.
@@ -68,10 +60,6 @@ impl Outages {
         outages.sort_unstable();
         outages.get(outages.len() / 2).map(|seconds| Duration::from_secs(*seconds))
     }
-}
-
-fn corrupt(path: &Path, error: &serde_json::Error) -> StoreError {
-    StoreError::Corrupt { path: path.to_owned(), reason: error.to_string() }
 }
 
 #[cfg(test)]
