@@ -13,16 +13,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 use super::{Shared, registry::Starting, session};
-use crate::link::socket::Socket;
+use crate::link::{listen::listen, socket::Socket};
 
 /// Accepted connections that wait for a runtime to take them.
 const QUEUE: usize = 64;
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const BACK_OFF: Duration = Duration::from_millis(100);
-
-/// Connections that the kernel keeps for us.
-const BACKLOG: u32 = 1024;
 
 /// Why the door does not open.
 #[derive(Debug, thiserror::Error)]
@@ -109,20 +106,6 @@ impl Door {
         let _ = joined.await;
         Ok(())
     }
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    use socket2::{Domain, Protocol, Socket, Type};
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        // `[::]` means every address, of both families.
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
-    TcpListener::from_std(socket.into())
 }
 
 fn start_worker(number: usize, shared: &Arc<Shared>) -> io::Result<Worker> {

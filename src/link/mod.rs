@@ -9,6 +9,7 @@ pub mod control;
 pub mod files;
 pub mod https;
 pub mod leash;
+pub mod listen;
 pub mod local;
 pub mod login;
 #[cfg(test)]

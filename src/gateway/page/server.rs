@@ -16,7 +16,6 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -30,7 +29,7 @@ use super::{
     outage::Outage,
     tls::Tls,
 };
-use crate::clock;
+use crate::{clock, link::listen::listen};
 
 /// How long a client may take for its handshake, for its request, and for everything.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -47,9 +46,6 @@ const MAX_HEAD: usize = 16 * 1024;
 
 /// Pause after an accept that failed, for instance for want of file descriptors.
 const RETRY: Duration = Duration::from_millis(100);
-
-/// Connections that the kernel holds before they are accepted.
-const BACKLOG: i32 = 1024;
 
 /// Nothing is loaded, and nobody shows this page inside another.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
@@ -96,18 +92,6 @@ impl Listener {
             stop.run_until_cancelled(accept(self.listener, site, tls, guests)).await;
         });
     }
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
 }
 
 async fn accept(listener: TcpListener, site: Site, tls: Option<Tls>, guests: Guests) -> Infallible {
