@@ -180,8 +180,10 @@ fn twenty_at_once_are_spread_and_each_is_shown_and_ready() {
     let spread = ["b1", "b2"].map(on);
     std::thread::scope(|scope| {
         for name in &people {
-            let delete = move || console(&format!("delete {name} --force"));
-            scope.spawn(move || assert_eq!(delete().status, 0, "{name}"));
+            scope.spawn(move || {
+                let deleted = console(&format!("delete {name} --force"));
+                assert_eq!(deleted.status, 0, "{deleted:?}");
+            });
         }
     });
     assert_eq!(spread.iter().sum::<usize>(), 20);

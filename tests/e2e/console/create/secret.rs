@@ -51,7 +51,8 @@ fn no_two_containers_have_a_host_key_of_their_image() {
     // An image of a container that has run has its host keys in it.
     let incus = |words: &[&str]| lab().incus("b1", words);
     let _ = lab_command(&["incus", "b1", "image", "delete", "cr-baked"]).output();
-    assert_eq!(people[0].create("--image small --backend b1").status, 0);
+    let seed = people[0].create("--image small --backend b1");
+    assert_eq!(seed.status, 0, "{seed:?}");
     incus(&["stop", "-f", "cr-seed-container"]);
     incus(&["publish", "-q", "cr-seed-container", "--alias", "cr-baked"]);
     let made = people[1..].iter().map(|p| p.create("--image cr-baked --backend b1"));
@@ -64,7 +65,9 @@ fn no_two_containers_have_a_host_key_of_their_image() {
     });
     assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2], "{keys:?}");
     assert!(keys.iter().all(|key| key.starts_with("ssh-ed25519 ")), "{keys:?}");
-    assert_eq!(people[2].run("hostname").stdout, "cr-twin2-container\n");
+    let inside = people[2].run("hostname");
+    assert_eq!(inside.stdout, "cr-twin2-container\n", "{inside:?}");
     quiet_delete("b1", &["cr-seed"]);
-    assert_eq!(console("info cr-twin1").status, 0);
+    let info = console("info cr-twin1");
+    assert_eq!(info.status, 0, "{info:?}");
 }
