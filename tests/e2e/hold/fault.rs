@@ -14,13 +14,23 @@ fn on_b3(script: &str) {
 const SSHD: &str = "-t 'sport = 22'";
 const INCUSD: &str = "-x | grep b3/unix.socket";
 
-/// A script that halts a daemon of `b3`, or lets it go on. The nsenter that started it would halt
-/// with it at some time: it is halted before and goes on behind it.
+/// A script that halts a daemon of `b3`, or lets it go on. The nsenter that started it halts itself
+/// when it hears that its child is halted, which may be late: it is halted before, and for a while
+/// it is woken whenever it is found halted.
 fn signal(signal: &str, listener: &str) -> String {
-    let order = if signal == "STOP" { "$parent $one" } else { "$one $parent" };
+    let kill = match signal {
+        "STOP" => "kill -STOP $parent $one",
+        _ => {
+            "kill -CONT $one $parent\n\
+             for _ in {1..20}; do\n\
+               sleep 0.05; read -r _ _ state _ < /proc/$((parent))/stat\n\
+               [ $state != T ] || kill -CONT $parent\n\
+             done"
+        }
+    };
     format!(
         "one=$(ss -Hlnp {listener} | grep -o 'pid=[0-9]*' | head -1 | cut -d= -f2)\n\
-         parent=$(ps -o ppid= -p $one); kill -{signal} {order}"
+         parent=$(ps -o ppid= -p $one)\n{kill}"
     )
 }
 

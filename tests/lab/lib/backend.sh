@@ -189,8 +189,12 @@ b_loop_free() {
 # Power off: first the cable, so that nobody hears a goodbye, then every process
 # at once, then what the kernel remembers of connections.
 b_kill() {
-    local backend=$1
+    local backend=$1 file pid
     in_ns "$backend" ip link set eth0 down 2>/dev/null || true
+    # An nsenter whose child was halted once may be halted, and would bury nobody.
+    for file in "$LAB_STATE/$backend"/*.nsenter; do
+        ! pid=$(proc_pid "$file") || kill -CONT "$pid" 2>/dev/null || true
+    done
     proc_kill "$LAB_STATE/$backend/holder.pid"
     proc_kill "$LAB_STATE/$backend/unshare.pid"
     in_ns "$backend" ss --kill --tcp state all >/dev/null 2>&1 || true
