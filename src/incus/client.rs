@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use super::{
     Events, IncusError,
@@ -17,10 +18,14 @@ use crate::link::{Dial, Stream};
 
 /// Largest answer, in bytes: some thousand instances.
 pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
-/// For a call that only reads.
-pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(5);
+/// For a call that only reads. A host that boots fifty containers keeps one waiting for seconds;
+/// who cannot wait that long has a bound of her own. That a host is gone is for health to find.
+pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(10);
 /// For a call that makes an operation, or lists everything (5 ms for each running instance).
-const LONG_DEADLINE: Duration = Duration::from_secs(10);
+const LONG_DEADLINE: Duration = Duration::from_secs(20);
+/// How often an operation is asked for again whose connection was lost, and the pause before it.
+const AGAIN: usize = 3;
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Status of an instance that runs.
 const RUNNING: u16 = 103;
@@ -132,15 +137,25 @@ impl Client {
         self.wait(&operation.id, patience).await
     }
 
-    /// Waits for at most `patience` until an operation has ended.
+    /// Waits for at most `patience` until an operation has ended. It goes on when a connection is
+    /// lost, and is asked for again over another.
     ///
     /// # Errors
     /// As [`IncusError`] tells; [`IncusError::Timeout`] when it is still running.
     pub async fn wait(&self, id: &str, patience: Duration) -> Result<Operation, IncusError> {
         let path = format!("/1.0/operations/{}/wait?timeout={}", escape(id), patience.as_secs());
         let deadline = patience + CALL_DEADLINE;
-        let answer = self.send(Method::GET, &path, None, MAX_BODY, deadline).await?;
-        operation::ended(&path, &answer.body)
+        let mut asked = self.send(Method::GET, &path, None, MAX_BODY, deadline).await;
+        for _ in 0..AGAIN {
+            let Err(lost @ (IncusError::Connect(_) | IncusError::Broken(_))) = asked else { break };
+            sleep(PAUSE).await;
+            asked = match self.send(Method::GET, &path, None, MAX_BODY, deadline).await {
+                // Incus forgets an operation 5 s after its end.
+                Ok(answer) if answer.status == StatusCode::NOT_FOUND => Err(lost),
+                asked => asked,
+            };
+        }
+        operation::ended(&path, &asked?.body)
     }
 
     async fn instances_one_by_one(&self) -> Result<Vec<Instance>, IncusError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use hyper::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
@@ -19,6 +19,8 @@ use super::{
 
 /// Pieces of output that wait for whoever reads them.
 const PIECES: usize = 16;
+/// How often a command is started to which nobody could attach in time.
+const TRIES: usize = 3;
 /// From the end of the output to the exit status.
 pub(super) const STATUS: Duration = Duration::from_secs(60);
 
@@ -51,9 +53,8 @@ impl Client {
             "wait-for-websocket": true, "interactive": false, "record-output": false,
         });
         let path = format!("/1.0/instances/{}/exec", escape(instance));
-        let operation = self.start(Method::POST, &path, &body).await?;
-        let Streams { control, stdin, stdout, stderr } =
-            exec::attach_all([&self.dial; 3], &operation).await?;
+        let (operation, streams) = Box::pin(self.begin(&path, &body)).await?;
+        let Streams { control, stdin, stdout, stderr } = streams;
         let (pieces, mut written) = mpsc::channel(PIECES);
         let streams = async {
             let (out, err) = (pieces.clone(), pieces);
@@ -78,13 +79,28 @@ impl Client {
             ended => ended.map(|operation| status(&operation)),
         }
     }
+
+    /// Starts a command and attaches to it. Incus drops a command to which nobody attached within
+    /// 5 s, before it has begun: on a host that is as busy as that, another is started.
+    async fn begin(&self, path: &str, body: &Value) -> Result<(Operation, Streams), IncusError> {
+        let mut left = TRIES;
+        loop {
+            let operation = self.start(Method::POST, path, body).await?;
+            left -= 1;
+            match exec::attach_all([&self.dial; 3], &operation).await {
+                Ok(streams) => return Ok((operation, streams)),
+                Err(error) if left > 0 && (error.is_unavailable() || error.is_not_found()) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 /// The exit status of a command that is over.
 pub(super) fn status(ended: &Operation) -> i32 {
     let status = ended.metadata.as_ref().and_then(|m| m.get("return"));
     // Without one it was killed with its instance.
-    status.and_then(serde_json::Value::as_i64).and_then(|s| i32::try_from(s).ok()).unwrap_or(-1)
+    status.and_then(Value::as_i64).and_then(|s| i32::try_from(s).ok()).unwrap_or(-1)
 }
 
 /// Standard input, whole; the connection stays until the command closes it.

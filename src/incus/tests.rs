@@ -73,7 +73,7 @@ async fn broken_answers_are_told_apart() {
 #[tokio::test(start_paused = true)]
 async fn silence_ends_in_time() {
     let silent = client(|_| None);
-    let waited = tokio::time::timeout(Duration::from_secs(6), silent.server()).await;
+    let waited = tokio::time::timeout(Duration::from_secs(11), silent.server()).await;
     assert!(matches!(waited, Ok(Err(IncusError::Timeout(_)))));
 }
 
@@ -140,4 +140,44 @@ async fn other_troubles_with_files_are_told_at_once() {
     });
     assert!(matches!(client.names_in("a", "/x").await, Err(IncusError::Api { code: 500, .. })));
     assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_is_waited_for_although_connections_are_lost() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    static AGAIN: AtomicUsize = AtomicUsize::new(0);
+    let lossy = client(|_| {
+        let done = r#"{"type":"sync","metadata":{"id":"x","status_code":200}}"#;
+        let asked = ASKED.fetch_add(1, Ordering::Relaxed);
+        Some(if asked < 2 { Vec::new() } else { http("200 OK", done) })
+    });
+    assert_eq!(lossy.wait("x", Duration::from_secs(30)).await.unwrap().id, "x");
+    // Forgotten meanwhile: nobody knows how it ended.
+    let forgotten = client(|_| {
+        let gone = r#"{"type":"error","error_code":404,"error":"Operation not found"}"#;
+        let asked = AGAIN.fetch_add(1, Ordering::Relaxed);
+        Some(if asked == 0 { Vec::new() } else { http("404 Not Found", gone) })
+    });
+    let error = forgotten.wait("x", Duration::from_secs(30)).await.unwrap_err();
+    assert!(matches!(error, IncusError::Broken(_)), "{error}");
+    let dead = client(|_| Some(Vec::new()));
+    assert!(dead.wait("x", Duration::from_secs(30)).await.unwrap_err().is_unavailable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_to_which_nobody_could_attach_is_started_again() {
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    let busy = client(|path| {
+        if !path.ends_with("/exec") {
+            return None;
+        }
+        STARTED.fetch_add(1, Ordering::Relaxed);
+        let fds = r#"{"0":"a","1":"b","2":"c","control":"d"}"#;
+        let body =
+            format!(r#"{{"type":"async","metadata":{{"id":"x","metadata":{{"fds":{fds}}}}}}}"#);
+        Some(http("202 Accepted", &body))
+    });
+    let ran = busy.run("a", &["true"], Vec::new(), |_| {}).await;
+    assert!(matches!(ran, Err(IncusError::Timeout(_))), "{ran:?}");
+    assert_eq!(STARTED.load(Ordering::Relaxed), 3);
 }

@@ -26,9 +26,10 @@ use crate::{
 
 /// From the first packet to a session that is logged in.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For a unix socket to be opened, which takes the backend no time: shorter than what the calls
-/// over it may take, so that a connection that died in silence is given up.
-const UNIX_TIMEOUT: Duration = Duration::from_millis(2500);
+/// For a unix socket to be opened, which takes the backend no time, unless it is so busy that
+/// everything does: then nothing is won by another connection. Shorter than what the calls over it
+/// may take, so that a connection that died in silence is given up where health is not looking.
+const UNIX_TIMEOUT: Duration = Duration::from_secs(8);
 /// For a TCP port to be opened.
 const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Channels that `russh` may keep, about 1 KiB each, before another connection takes over: a few

@@ -35,8 +35,8 @@ use crate::{
 /// The label of an instance that is being made, without prefix.
 pub(super) const CREATING: &str = "creating";
 
-/// How often a question is asked that is not answered in time (5 s each).
-const LOOKS: usize = 4;
+/// How often a question is asked that is not answered in time (10 s each).
+const LOOKS: usize = 3;
 
 /// A container that is ready.
 #[derive(Debug, Clone)]
