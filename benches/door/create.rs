@@ -5,10 +5,13 @@
 //! somebody waits for it.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{Read, Write},
     net::Shutdown,
-    os::unix::net::{UnixListener, UnixStream},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
     path::Path,
     process::Stdio,
     sync::{Arc, Mutex},
@@ -18,7 +21,7 @@ use std::{
 
 use crate::{
     Effort,
-    harness::{Sentinel, lab, make_key, quiet_delete},
+    harness::{Sentinel, backend_section, lab, make_key, quiet_delete},
     scene::{Scene, on_host},
 };
 
@@ -37,7 +40,7 @@ pub struct Creation {
 /// Creates `effort.creations` containers, one after the other; each is logged in to.
 pub fn measure(scene: &Scene, effort: &Effort) -> Vec<Creation> {
     eprintln!("creating containers");
-    let socket = scene.dir.join("pipe.sock");
+    let socket = Path::new(lab().get("LAB_B1_INCUS_SOCKET")).with_file_name("pipe.sock");
     let calls = pipe(&socket);
     make_key(&scene.dir, "bench-new");
     let sentinel = Sentinel::start(&scene.dir, "create", &config(&scene.dir, &socket));
@@ -55,6 +58,7 @@ pub fn measure(scene: &Scene, effort: &Effort) -> Vec<Creation> {
     });
     let creations = creations.collect();
     drop(sentinel);
+    fs::remove_file(&socket).unwrap();
     creations
 }
 
@@ -83,14 +87,14 @@ fn ssh(scene: &Scene, login: &str, key: &str, words: &str) {
 fn config(dir: &Path, socket: &Path) -> String {
     let shown = dir.display();
     let admin = fs::read_to_string(dir.join("admin.pub")).unwrap();
+    let backend = backend_section("b1")
+        .replace(lab().get("LAB_B1_INCUS_SOCKET"), &socket.display().to_string());
     format!(
         "state_dir = \"{shown}/state-{PORT}\"\ncontrol_socket = \"{shown}/control-{PORT}.sock\"\n\
          [ssh]\nlisten = [\"{}:{PORT}\"]\nhost_keys = \"{shown}/keys\"\ndrain = \"0s\"\n\
-         [admin]\nauthorized_keys = [\"{}\"]\n\
-         [[backend]]\nname = \"b1\"\naddress = \"local\"\nincus_socket = \"{}\"\n",
+         [admin]\nauthorized_keys = [\"{}\"]\n{backend}",
         lab().get("LAB_SENTINEL_ADDRESS"),
         admin.trim(),
-        socket.display(),
     )
 }
 
@@ -105,7 +109,10 @@ type Calls = Arc<Mutex<Vec<Call>>>;
 
 /// Passes everything on between `socket` and the Incus of b1, until this process ends.
 fn pipe(socket: &Path) -> Calls {
+    // Of a run that was ended.
+    let _ = fs::remove_file(socket);
     let listener = UnixListener::bind(socket).unwrap();
+    fs::set_permissions(socket, Permissions::from_mode(0o666)).unwrap();
     let calls = Calls::default();
     let noted = Arc::clone(&calls);
     thread::spawn(move || {
