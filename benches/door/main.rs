@@ -2,7 +2,8 @@
 //!
 //! All ways are measured in one run, in turns, on the lab's hosts, so that a machine that slows
 //! down slows all of them. `--quick` (or `BENCH_QUICK=1`) is a smoke check of under a minute, of
-//! which nothing is kept; a full run writes `docs/benchmarks.md`.
+//! which nothing is kept; a full run writes `docs/benchmarks.md`. `outages` as the first argument
+//! plays nothing but the hosts that die, and tells of each.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,6 +29,7 @@ mod idle;
 mod list;
 mod login;
 mod machine;
+mod outage;
 mod rate;
 mod report;
 mod scene;
@@ -54,6 +56,8 @@ pub struct Effort {
     pub creations: usize,
     /// Containers listed, on two backends.
     pub listed: usize,
+    /// Hosts that die.
+    pub outages: usize,
     /// How many idle sessions are held, in rising order.
     pub idle: &'static [usize],
 }
@@ -67,6 +71,7 @@ const FULL: Effort = Effort {
     burst: 1000,
     creations: 10,
     listed: 200,
+    outages: 5,
     idle: &[100, 1000],
 };
 const QUICK: Effort = Effort {
@@ -78,6 +83,7 @@ const QUICK: Effort = Effort {
     burst: 20,
     creations: 2,
     listed: 20,
+    outages: 1,
     idle: &[20],
 };
 
@@ -88,12 +94,11 @@ fn main() {
             idle::HOLD => return idle::hold(rest),
             delay::DELAY => return delay::serve(rest),
             rate::LOGINS => return rate::log_in(rest),
+            outage::ALONE => return drop(outage::measure(&effort(&arguments))),
             _ => {}
         }
     }
-    let quick = arguments.iter().any(|a| a == "--quick")
-        || std::env::var_os("BENCH_QUICK").is_some_and(|v| v != "0" && !v.is_empty());
-    let effort = if quick { QUICK } else { FULL };
+    let effort = effort(&arguments);
     let scene = Scene::set();
     let idle = idle::measure(&scene, &effort);
     let flows = flow::measure(&scene, &effort);
@@ -103,6 +108,8 @@ fn main() {
     let rates = rate::measure(&scene, &effort);
     let creations = create::measure(&scene, &effort);
     let listings = list::measure(&scene, &effort);
+    drop(scene);
+    let outages = outage::measure(&effort);
     let results = Results {
         flows,
         echoes,
@@ -111,16 +118,26 @@ fn main() {
         rates,
         creations,
         listings,
+        outages,
         idle,
         machine: machine::describe(),
         effort,
     };
     let text = report::render(&results);
     println!("{text}");
-    if quick {
+    if is_quick(&arguments) {
         println!("A quick run shows that it works; its figures are noise and are not kept.");
     } else {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
         fs::write(file, text).unwrap();
     }
+}
+
+fn effort(arguments: &[String]) -> Effort {
+    if is_quick(arguments) { QUICK } else { FULL }
+}
+
+fn is_quick(arguments: &[String]) -> bool {
+    arguments.iter().any(|a| a == "--quick")
+        || std::env::var_os("BENCH_QUICK").is_some_and(|v| v != "0" && !v.is_empty())
 }

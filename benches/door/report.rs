@@ -7,6 +7,7 @@ use crate::{
     create::Creation,
     echo::Echoes,
     flow::{CIPHERS, Direction, Flow, Key},
+    harness::outage::Timeline,
     idle::Idle,
     list::Listing,
     login::{AGENT_KEYS, KINDS, Logins},
@@ -23,6 +24,7 @@ pub struct Results {
     pub rates: Vec<Rate>,
     pub creations: Vec<Creation>,
     pub listings: Vec<Listing>,
+    pub outages: Vec<Timeline>,
     pub idle: Vec<Idle>,
     pub machine: String,
     pub effort: Effort,
@@ -70,6 +72,13 @@ direction, and a new connection for the 50 ms of its handshake. A creation is of
 its socket sees. Logins at a rate are made by one \
 client program, each a new connection up to an open session channel, begun by the clock and not when \
 the last one is done.
+
+A host dies when the power of a backend is cut: its cable first, then all its processes. Meanwhile \
+four clients ask its site by HTTP, one tries HTTPS, every 0.1 s each, and 20 people have a session \
+each in one of two containers; 20 others log in while it is down, and are waited for before a program, \
+which is what the sentinel's recovery calls, powers the host on. Its boot is what passes from that call to the \
+first byte of its sshd, which starts behind its Incus there, and in no sum. The gateway may turn once in a second (`hold`), so that a boot of seconds \
+does not count as flapping; health is checked as it is by default.
 ";
 
 /// The whole text.
@@ -92,6 +101,7 @@ pub fn render(results: &Results) -> String {
     out += &results.login_rates();
     out += &results.created();
     out += &results.listed();
+    out += &results.outages();
     out += &results.memory();
     out + METHOD
 }
@@ -189,6 +199,13 @@ impl Results {
         let what =
             format!("`list` of {} containers on two backends, ms: under 50", self.effort.listed);
         aim(&mut out, &what, listed, AtMost(50.0));
+        let worst = |part: fn(&Timeline) -> f64| self.outages.iter().map(part).fold(0.0, f64::max);
+        let what = "a dead host is seen, worst, s: under 5";
+        aim(&mut out, what, worst(|t| t.detect), AtMost(5.0));
+        let page = worst(|t| t.page[0].max(t.page[1]));
+        aim(&mut out, "the page is served after that, worst, s: under 1", page, AtMost(1.0));
+        let what = "a site is away without the host's boot, worst, s: under 7";
+        aim(&mut out, what, worst(Timeline::own), AtMost(7.0));
         let idle = &self.idle[0];
         aim(&mut out, "KiB per idle session: at most 8", idle.per_session(), AtMost(8.0));
         aim(&mut out, "MiB of an idle process: under 16", idle.empty / 1024.0, AtMost(16.0));
@@ -270,6 +287,29 @@ impl Results {
         row(&mut out, "`containarium list`, process and all", [local]);
         let remote = spread(self.listings.iter().map(|l| l.remote), 1);
         row(&mut out, "`ssh SENTINEL list` on a connection that stands", [remote]);
+        out + "\n"
+    }
+
+    fn outages(&self) -> String {
+        type Part = (&'static str, &'static str, fn(&Timeline) -> f64);
+        let title = "A host that dies under load, s: median, worst";
+        let mut out = table(title, &["from", "to", "median", "worst"]);
+        let parts: [Part; 8] = [
+            ("the last answer of the site", "down", |t| t.detect),
+            ("down", "the page by HTTP", |t| t.page[0]),
+            ("down", "the page by HTTPS, with the site's certificate", |t| t.page[1]),
+            ("down", "the start is asked for", |t| t.asked),
+            ("the host's first word", "the site answers", |t| t.back),
+            ("the host's first word", "its containers run", |t| t.running),
+            ("the host's first word", "the last of 20 who waited is in", |t| t.held),
+            ("the last answer of the site", "its next one, without the boot", Timeline::own),
+        ];
+        for (from, to, part) in parts {
+            let times = sorted(self.outages.iter().map(part));
+            let cells = [median(times.iter().copied()), times[times.len() - 1]];
+            let cells = cells.map(|seconds| format!("{seconds:.2}"));
+            row(&mut out, from, std::iter::once(to.to_owned()).chain(cells));
+        }
         out + "\n"
     }
 

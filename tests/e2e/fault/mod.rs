@@ -4,7 +4,7 @@ mod away;
 mod exec;
 mod hostile;
 mod identity;
-pub mod recovery;
+mod recovery;
 
 use std::fs;
 

@@ -8,31 +8,23 @@ mod switch;
 mod whole;
 
 use std::{
-    fs::File,
-    io::{self, ErrorKind, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::fd::AsFd,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use containarium::gateway::{Firewall, withdraw};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 use tokio::runtime::Builder;
 
-use crate::harness::{self, Run, Sentinel, backend_section, lab, lab_command, world};
+use crate::harness::{
+    self, Run, Sentinel, TICK, Web, backend_section, in_network, lab, lab_command, power, world,
+};
 
 /// Longest wait for an answer: far less than the 135 s after which a client gives up whose
 /// connection still leads to a dead host.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often a web server looks for requests.
-const TICK: Duration = Duration::from_millis(10);
 
 /// The packet filter of the sentinel's host and `b3`, for one test at a time; `b3` runs.
 fn alone() -> (MutexGuard<'static, ()>, MutexGuard<'static, ()>) {
@@ -48,11 +40,6 @@ fn alone() -> (MutexGuard<'static, ()>, MutexGuard<'static, ()>) {
         }
     });
     (filter, b3)
-}
-
-fn power(command: &str) {
-    let out = lab_command(&[command, "b3"]).output().expect("lab");
-    assert!(out.status.success(), "{command}: {}", String::from_utf8_lossy(&out.stderr));
 }
 
 /// Runs a shell script on a host; panics if it fails.
@@ -102,16 +89,6 @@ fn wait_primary(sentinel: &Sentinel, backend: Option<&str>) {
     });
 }
 
-/// Does something on a thread that is in a host's network.
-fn in_network<T: Send>(host: &str, act: impl FnOnce() -> T + Send) -> T {
-    let netns = File::open(lab().netns(host)).unwrap();
-    let enter = move || {
-        move_into_link_name_space(netns.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        act()
-    };
-    thread::scope(|scope| scope.spawn(enter).join().unwrap())
-}
-
 /// What the client's host gets from a public port, by one connection.
 fn ask(address: SocketAddr) -> io::Result<String> {
     in_network("client", || {
@@ -127,63 +104,6 @@ fn ask(address: SocketAddr) -> io::Result<String> {
 /// A port of the sentinel's public address.
 fn public(port: u16) -> SocketAddr {
     SocketAddr::new(lab().get("LAB_SENTINEL_ADDRESS").parse().unwrap(), port)
-}
-
-/// A web server on a host that says where it is and whom it sees; by UDP, too.
-struct Web {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Web {
-    fn start(host: &'static str, port: u16) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&stop);
-        let netns = File::open(lab().netns(host)).unwrap();
-        let thread = thread::spawn(move || {
-            move_into_link_name_space(netns.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-            while !ended.load(Ordering::SeqCst) {
-                // A power cut ends its sockets: a service starts again.
-                let _ = serve(host, port, &ended);
-                thread::sleep(TICK);
-            }
-        });
-        Self { stop, thread: Some(thread) }
-    }
-}
-
-fn serve(host: &str, port: u16, ended: &AtomicBool) -> io::Result<()> {
-    let tcp = TcpListener::bind(("::", port))?;
-    let udp = UdpSocket::bind(("::", port))?;
-    tcp.set_nonblocking(true)?;
-    udp.set_nonblocking(true)?;
-    let sees = |from: SocketAddr| format!("{host} sees {}", from.ip().to_canonical());
-    while !ended.load(Ordering::SeqCst) {
-        match tcp.accept() {
-            Ok((mut stream, from)) => {
-                stream.set_nonblocking(false)?;
-                stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-                // A client that is gone meanwhile is no fault of the server's.
-                let _ = stream.read(&mut [0; 1000]);
-                let _ = write!(stream, "HTTP/1.0 200 OK\r\n\r\n{}", sees(from));
-            }
-            Err(e) if e.kind() == ErrorKind::WouldBlock => thread::sleep(TICK),
-            Err(e) => return Err(e),
-        }
-        if let Ok((_, from)) = udp.recv_from(&mut [0; 1000]) {
-            let _ = udp.send_to(sees(from).as_bytes(), from);
-        }
-    }
-    Ok(())
-}
-
-impl Drop for Web {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
 
 /// What other programs have in the packet filter of the sentinel's host, until it is dropped.

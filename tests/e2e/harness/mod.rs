@@ -1,11 +1,15 @@
 //! The lab, the shared sentinel and its people, and shells that run in the lab's hosts.
 
+mod certificate;
 mod guest;
 mod last;
+pub mod outage;
+mod power;
 mod sentinel;
 mod shell;
 mod twins;
 pub mod usage;
+mod web;
 
 use std::{
     collections::BTreeMap,
@@ -18,10 +22,14 @@ use std::{
 };
 
 pub use self::{
+    certificate::{certify, files, fingerprint, fresh, section, shown},
     guest::{Guest, label, labelled, quiet_delete},
+    outage::Outage,
+    power::{file, lab_script, lines, network, power, program},
     sentinel::Sentinel,
     shell::{Run, shell, shell_within, with_newest_clients},
     twins::{TWINS, twins},
+    web::{TICK, Web, in_network},
 };
 
 /// The lab's hosts, by the names that `tests/lab/lab` gives them.

@@ -3,12 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use super::{ask, certify, files, fingerprint, fresh, section, shown};
-use crate::harness::{Sentinel, backend_section, config, lab_command, world};
-
-fn power(command: &str) {
-    let out = lab_command(&[command, "b3"]).output().expect("lab");
-    assert!(out.status.success(), "{command}: {}", String::from_utf8_lossy(&out.stderr));
-}
+use crate::harness::{Sentinel, backend_section, config, power, world};
 
 fn readable(dir: &Path, name: &str, mode: u32) {
     fs::set_permissions(dir.join(name), fs::Permissions::from_mode(mode)).unwrap();
