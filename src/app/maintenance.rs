@@ -11,11 +11,12 @@ use crate::{
     config::{Backend, BackendAddress, Config, GatewayPool, Maintenance, Topic},
     gateway::{
         certificate::{Certificates, Expiry, Keystore, Tell},
-        page::{Effort, Listener, Member, Outage, PageError, Past, Site, Tls},
+        page::{Effort, Known, Listener, Member, Outage, PageError, Site, Tls},
     },
     health::Health,
     model::inventory::Inventory,
     recovery::{Recoveries, Recovery, State},
+    store::outages::Outages,
     webhook::{self, Event, Severity},
 };
 
@@ -43,7 +44,7 @@ impl Page {
     pub(super) fn open(
         self,
         running: &Running,
-        config: &watch::Receiver<Arc<Config>>,
+        (config, outages): (&watch::Receiver<Arc<Config>>, watch::Receiver<Arc<Outages>>),
         webhooks: webhook::Sender,
         tasks: &TaskTracker,
         stop: &CancellationToken,
@@ -59,7 +60,7 @@ impl Page {
         let (publish, site) = watch::channel(Outage::default());
         self.serve(&site, keystore.clone(), tasks, stop)?;
         let (following, reading) = (stop.clone(), stop.clone());
-        let follow = follow(config.clone(), Hosts::of(running), publish);
+        let follow = follow(config.clone(), Hosts::of(running, outages), publish);
         tasks.spawn(async move {
             following.run_until_cancelled(follow).await;
         });
@@ -91,11 +92,13 @@ struct Hosts {
     health: watch::Receiver<Arc<Health>>,
     inventory: watch::Receiver<Arc<Inventory>>,
     recoveries: watch::Receiver<Arc<Recoveries>>,
+    outages: watch::Receiver<Arc<Outages>>,
 }
 
 impl Hosts {
-    fn of(running: &Running) -> Self {
+    fn of(running: &Running, outages: watch::Receiver<Arc<Outages>>) -> Self {
         Self {
+            outages,
             health: running.monitor.health(),
             inventory: running.fleet.inventory(),
             recoveries: running.recoveries.clone(),
@@ -131,18 +134,20 @@ async fn follow(
     mut hosts: Hosts,
     publish: watch::Sender<Outage>,
 ) {
-    let mut past = Past::default();
     loop {
-        past.observe(&hosts.health.borrow_and_update());
+        let health = Arc::clone(&hosts.health.borrow_and_update());
+        let outages = Arc::clone(&hosts.outages.borrow_and_update());
         hosts.inventory.mark_unchanged();
         hosts.recoveries.mark_unchanged();
-        let outage = past.outage(&members(&config.borrow_and_update(), &hosts));
+        let known = Known { health: &health, outages: &outages };
+        let outage = known.outage(&members(&config.borrow_and_update(), &hosts));
         publish.send_if_modified(|told| std::mem::replace(told, outage) != outage);
         tokio::select! {
             changed = config.changed() => if changed.is_err() { return },
             changed = hosts.health.changed() => if changed.is_err() { return },
             changed = hosts.inventory.changed() => if changed.is_err() { return },
             changed = hosts.recoveries.changed() => if changed.is_err() { return },
+            changed = hosts.outages.changed() => if changed.is_err() { return },
         }
     }
 }

@@ -202,8 +202,10 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let key_uses = KeyUses::load(&key_use_file);
     tasks.spawn(key_uses.clone().keep(key_use_file, stop.clone()));
     let gateway = open_gateway(&running, &config, &tasks, stop.clone())?;
-    let certificates = page.open(&running, &config, webhooks.clone(), &tasks, &stop)?;
-    let watched = Watched { gateway, certificates, outages: record.known() };
+    let outages = record.known();
+    let certificates =
+        page.open(&running, (&config, outages.clone()), webhooks.clone(), &tasks, &stop)?;
+    let watched = Watched { gateway, certificates, outages };
     let shared = Arc::new(build(keys, &running, config, key_uses, watched)?);
     tasks.spawn(control.serve(Arc::clone(&shared.console), stop.clone()));
     let (monitor, fleet) = (running.monitor.clone(), running.fleet.clone());

@@ -8,7 +8,7 @@ mod server;
 mod tls;
 
 pub use self::{
-    outage::{Effort, Member, Outage, Past},
+    outage::{Effort, Known, Member, Outage},
     server::{Listener, PageError, Site},
     tls::Tls,
 };

@@ -1,19 +1,14 @@
 //! What is to be told, from what is known of the hosts. Pure.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
 use crate::{
     health::Health,
     model::name::{BackendName, PoolName},
+    store::outages::Outages,
 };
-
-/// Absences of one host that are remembered.
-const PAST: usize = 5;
 
 /// What is being done about a host that is away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,39 +48,16 @@ pub struct Member {
     pub effort: Effort,
 }
 
-/// How long hosts were away.
-#[derive(Debug, Default)]
-pub struct Past {
-    down_since: BTreeMap<BackendName, Timestamp>,
-    lasted: BTreeMap<BackendName, VecDeque<Duration>>,
+/// What is known of hosts.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Which are down, and since when.
+    pub health: &'a Health,
+    /// How long they were at other times.
+    pub outages: &'a Outages,
 }
 
-impl Past {
-    /// Takes what is known now.
-    pub fn observe(&mut self, health: &Health) {
-        self.down_since.retain(|backend, _| health.hosts.contains_key(backend));
-        self.lasted.retain(|backend, _| health.hosts.contains_key(backend));
-        for (backend, host) in &health.hosts {
-            if health.is_down(backend) {
-                self.down_since.entry(backend.clone()).or_insert(host.since);
-            } else if let Some(since) = self.down_since.remove(backend) {
-                let lasted = host.since.duration_since(since).unsigned_abs();
-                let past = self.lasted.entry(backend.clone()).or_default();
-                past.push_back(lasted);
-                if past.len() > PAST {
-                    past.pop_front();
-                }
-            }
-        }
-    }
-
-    /// How long a host is usually away: the middle one of the last times.
-    fn usual(&self, backend: &BackendName) -> Option<Duration> {
-        let mut all: Vec<_> = self.lasted.get(backend)?.iter().copied().collect();
-        all.sort();
-        all.get(all.len() / 2).copied()
-    }
-
+impl Known<'_> {
     /// What is to be told: of the pool that has been without a host for longest; where every pool
     /// has one, of the host that has been down for longest.
     #[must_use]
@@ -95,13 +67,11 @@ impl Past {
             pools.entry(&member.pool).or_default().push(member);
         }
         let out = pools.values().filter_map(|pool| {
-            let since: Option<Vec<_>> =
-                pool.iter().map(|m| self.down_since.get(&m.backend)).collect();
+            let since: Option<Vec<_>> = pool.iter().map(|m| self.down_since(m)).collect();
             // A pool went out with the last of its hosts.
-            Some((**since?.iter().max()?, pool.clone()))
+            Some((since?.into_iter().max()?, pool.clone()))
         });
-        let alone =
-            members.iter().filter_map(|m| Some((*self.down_since.get(&m.backend)?, vec![m])));
+        let alone = members.iter().filter_map(|m| Some((self.down_since(m)?, vec![m])));
         let longest = out.min_by_key(|(since, _)| *since);
         let Some((since, hosts)) = longest.or_else(|| alone.min_by_key(|(since, _)| *since)) else {
             return Outage::default();
@@ -110,10 +80,15 @@ impl Past {
         let effort = efforts.into_iter().find(|effort| hosts.iter().any(|m| m.effort == *effort));
         Outage {
             since: Some(since),
-            usual: hosts.iter().filter_map(|m| self.usual(&m.backend)).min(),
+            usual: hosts.iter().filter_map(|m| self.outages.usual(&m.backend)).min(),
             planned: hosts.iter().all(|m| m.drained),
             effort: effort.unwrap_or_default(),
         }
+    }
+
+    fn down_since(&self, member: &Member) -> Option<Timestamp> {
+        let host = self.health.hosts.get(&member.backend)?;
+        self.health.is_down(&member.backend).then_some(host.since)
     }
 }
 
@@ -142,42 +117,35 @@ mod tests {
 
     #[test]
     fn a_pool_is_out_with_the_last_of_its_hosts() {
-        let mut past = Past::default();
         let mut members = [member("a", "web"), member("b", "web"), member("c", "gpu")];
-        past.observe(&health(&[("a", State::Down, 10), ("b", State::Up, 0), ("c", State::Up, 0)]));
-        assert_eq!(since(past.outage(&members)), Some(10), "the only one that is down");
-        past.observe(&health(&[
-            ("a", State::Down, 10),
-            ("b", State::Down, 30),
-            ("c", State::Down, 20),
-        ]));
-        assert_eq!(since(past.outage(&members)), Some(20), "gpu is out for longer than web");
+        let outages = Outages::default();
+        let told = |members: &[Member], hosts: &[(&str, State, i64)]| {
+            Known { health: &health(hosts), outages: &outages }.outage(members)
+        };
+        let hosts = [("a", State::Down, 10), ("b", State::Up, 0), ("c", State::Up, 0)];
+        assert_eq!(since(told(&members, &hosts)), Some(10), "the only one that is down");
+        let hosts = [("a", State::Down, 10), ("b", State::Down, 30), ("c", State::Down, 20)];
+        assert_eq!(since(told(&members, &hosts)), Some(20), "gpu is out for longer than web");
         members[2].drained = true;
         members[2].effort = Effort::Started;
-        let outage = past.outage(&members);
+        let outage = told(&members, &hosts);
         assert!(outage.planned && outage.effort == Effort::Started);
-        past.observe(&health(&[
-            ("a", State::Recovering(1), 10),
-            ("b", State::Down, 30),
-            ("c", State::Up, 50),
-        ]));
-        assert_eq!(since(past.outage(&members)), Some(30));
-        past.observe(&health(&[("a", State::Up, 60), ("b", State::Up, 60), ("c", State::Up, 50)]));
-        assert_eq!(past.outage(&members), Outage::default());
+        let hosts = [("a", State::Recovering(1), 10), ("b", State::Down, 30), ("c", State::Up, 50)];
+        assert_eq!(since(told(&members, &hosts)), Some(30));
+        let hosts = [("a", State::Up, 60), ("b", State::Up, 60), ("c", State::Up, 50)];
+        assert_eq!(told(&members, &hosts), Outage::default());
     }
 
     #[test]
-    fn the_usual_time_is_the_middle_one_of_the_last() {
-        let mut past = Past::default();
-        for (i, lasted) in [1000, 80, 90, 85, 70, 600].into_iter().enumerate() {
-            let at = i64::try_from(i).unwrap() * 10_000;
-            past.observe(&health(&[("a", State::Down, at)]));
-            past.observe(&health(&[("a", State::Up, at + lasted)]));
+    fn the_usual_time_is_that_of_the_host_that_is_back_first() {
+        let mut outages = Outages::default();
+        for (backend, seconds) in [("a", 85), ("b", 40)] {
+            outages.note(&backend.parse().unwrap(), Duration::from_secs(seconds), |_| true);
         }
-        past.observe(&health(&[("a", State::Down, 99_999)]));
-        let outage = past.outage(&[member("a", "web")]);
-        assert_eq!(outage.usual, Some(Duration::from_secs(85)));
-        past.observe(&health(&[]));
-        assert!(past.lasted.is_empty() && past.down_since.is_empty());
+        let health = health(&[("a", State::Down, 10), ("b", State::Down, 10)]);
+        let known = Known { health: &health, outages: &outages };
+        let usual = |members: &[Member]| known.outage(members).usual.map(|usual| usual.as_secs());
+        let (a, b) = (member("a", "web"), member("b", "web"));
+        assert_eq!([usual(std::slice::from_ref(&a)), usual(&[a, b])], [Some(85), Some(40)]);
     }
 }

@@ -64,9 +64,14 @@ fn the_certificates_of_a_host_outlive_it_and_the_page_says_for_how_long_it_is_aw
     assert_eq!(sentinel.console(&["backend", "resume", "b3"]).status, 0);
     sentinel.wait("it is not planned", || told()["planned"] == false);
 
+    // How long it was away is known to the next sentinel.
+    power("revive");
+    let outages = world().dir.join("state-2281/outages.json");
+    sentinel.wait("it is over and kept", || outages.exists() && told()["since"].is_null());
     sentinel.signal("TERM");
     assert_eq!(sentinel.wait_exit(), Some(0));
     drop(sentinel);
+    power("kill");
     let kept = world().dir.join("state-2281/certificates.json");
     assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
     // Not even the files are there any more.
@@ -76,6 +81,13 @@ fn the_certificates_of_a_host_outlive_it_and_the_page_says_for_how_long_it_is_aw
     serves(&sentinel, "shop.example", &shop);
     let log = sentinel.log_text();
     assert!(!log.contains("PRIVATE KEY"), "{log}");
+    sentinel.wait("the page says since when again", || told()["since"].is_string());
+    let outages = fs::read_to_string(outages).unwrap();
+    let usual = &told()["usual_seconds"];
+    assert_eq!(outages, format!("{{\"b3\":[{usual}]}}"));
+    let page = ask("-H 'Accept: text/html' http://$DOOR:2282/").stdout;
+    let usually = format!("That usually takes {usual} second");
+    assert!(page.contains(&usually) || page.contains("it takes longer than usual"), "{page}");
     power("revive");
     sentinel.wait("b3 is up", || told()["since"].is_null());
     sentinel.wait("the files are missed", || {
