@@ -184,6 +184,7 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let fleet = Fleet::start(&config.backends, identity, state_dir, &tasks, stop.clone());
     let key_use_file = state_dir.join("key-use.json");
     let record = Record::load(state_dir.join("outages.json"));
+    let recoveries = state_dir.join("recoveries.json");
     let monitor = Monitor::start(hosts(&config), &tasks, stop.clone());
     let (publish, config) = watch::channel(Arc::new(config));
     let webhooks = webhook::Sender::start(config.clone(), Web::new(), &tasks, stop.clone());
@@ -193,6 +194,7 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
         fleet: fleet.clone(),
         web: Web::new(),
         webhooks: webhooks.clone(),
+        record: recoveries,
     };
     let recoveries = recovery::start(surroundings, &tasks, stop.clone());
     let (path, reloading) = (path.to_owned(), Mutex::default());

@@ -20,6 +20,7 @@ use super::{
     Recoveries, Recovery, State, Surroundings,
     plan::{Alarm, Instance, Outcome, Plan, Policy, Step},
     provider::{Fault, Provider},
+    record::Record,
     returned,
 };
 use crate::{
@@ -38,6 +39,7 @@ enum Ended {
 
 pub(super) struct Driver {
     with: Surroundings,
+    record: Record,
     publish: watch::Sender<Arc<Recoveries>>,
     hosts: BTreeMap<BackendName, Host>,
     requests: FuturesUnordered<BoxFuture<'static, (BackendName, Ended)>>,
@@ -61,8 +63,10 @@ struct Host {
 
 impl Driver {
     pub(super) fn new(with: Surroundings, publish: watch::Sender<Arc<Recoveries>>) -> Self {
+        let record = Record::load(with.record.clone());
         let mut driver = Self {
             with,
+            record,
             publish,
             hosts: BTreeMap::new(),
             requests: FuturesUnordered::new(),
@@ -120,7 +124,7 @@ impl Driver {
             let host = self.hosts.entry(name).or_insert_with(|| Host {
                 config: recovery.clone(),
                 provider: Arc::new(Provider::new(&backend.name, recovery, &self.with.web)),
-                plan: Plan::new(policy(recovery), now()),
+                plan: Plan::after(policy(recovery), &self.record.ages(&backend.name), now()),
                 is_gone: false,
                 since: timestamp(),
                 error: None,
@@ -222,7 +226,14 @@ impl Driver {
         tracing::warn!(%backend, kind = host.provider.kind(), attempt, "recovery: {verb}");
         host.since = timestamp();
         let (name, provider) = (backend.clone(), Arc::clone(&host.provider));
-        let act = async move { (name, Ended::Acted(step, provider.act(step, attempt).await)) };
+        let record = self.record.clone();
+        let act = async move {
+            // Before it is done: whatever ends the sentinel meanwhile, it counts.
+            if let Err(error) = record.note(&name).await {
+                tracing::warn!(%error, "recovery: what is done is forgotten at a restart");
+            }
+            (name, Ended::Acted(step, provider.act(step, attempt).await))
+        };
         self.requests.push(Box::pin(act));
         let text = format!("backend {backend}: {verb} of its host, number {attempt} in an hour");
         let texts = (backend.as_str(), text.as_str());

@@ -6,9 +6,10 @@ mod driver;
 mod gce;
 pub mod plan;
 mod provider;
+mod record;
 mod returned;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -67,10 +68,12 @@ pub struct Surroundings {
     pub web: Web,
     /// Tells people.
     pub webhooks: Sender,
+    /// The file that keeps what was done in the last hour.
+    pub record: PathBuf,
 }
 
 /// Follows all hosts, on `tasks` and until `stop`, and publishes what is done. Call it inside a
-/// runtime.
+/// runtime. Reads a file first.
 #[must_use]
 pub fn start(
     with: Surroundings,

@@ -11,6 +11,7 @@ pub mod key_use;
 pub mod keys;
 pub mod outages;
 mod records;
+pub mod recoveries;
 
 use std::{io, path::PathBuf};
 

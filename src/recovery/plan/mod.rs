@@ -108,6 +108,8 @@ pub struct Plan {
     running_since: Option<Instant>,
     /// When it was started or reset, in the last hour.
     actions: VecDeque<Instant>,
+    /// The last time that an earlier plan did so: it may be booting.
+    before: Option<Instant>,
     fruitless: u32,
     alarm: Option<Alarm>,
 }
@@ -125,9 +127,20 @@ impl Plan {
             next: now,
             running_since: None,
             actions: VecDeque::new(),
+            before: None,
             fruitless: 0,
             alarm: None,
         }
+    }
+
+    /// The same for one that was acted on so many seconds ago, the latest last, under an earlier
+    /// plan: that counts as if this one had done it.
+    #[must_use]
+    pub fn after(policy: Policy, ages: &[u64], now: Instant) -> Self {
+        // A machine that has just booted cannot count back so far: then it was at once.
+        let at = |age: &u64| now.checked_sub(Duration::from_secs(*age)).unwrap_or(now);
+        let actions: VecDeque<_> = ages.iter().map(at).collect();
+        Self { before: actions.back().copied(), actions, ..Self::new(policy, now) }
     }
 
     /// Goes on under another policy.
@@ -143,7 +156,8 @@ impl Plan {
             return;
         }
         self.wanted_since = self.is_wanted().then_some(now);
-        (self.running_since, self.fruitless, self.alarm) = (None, 0, None);
+        let before = self.before.take().filter(|at| now.duration_since(*at) < self.policy.grace);
+        (self.running_since, self.fruitless, self.alarm) = (before, 0, None);
         // A host that flaps is not a reason to ask more often.
         self.next = self.next.min(now + LOOK).max(now);
     }

@@ -111,6 +111,32 @@ fn failures_pause_longer_each_time_and_a_held_host_is_left_alone() {
     assert_eq!(plan.next_request(), Some(now + Duration::from_secs(300)));
 }
 
+#[test]
+fn what_an_earlier_plan_did_counts_and_its_host_is_left_to_boot() {
+    let again = |ages: &[u64], instance| {
+        let mut plan = Plan::after(Policy::default(), ages, at(4_000_000));
+        plan.observe(true, false, at(4_000_000));
+        let asked: Vec<_> = (4000..4400)
+            .filter_map(|s| {
+                plan.poll(at(s * 1000))?;
+                let step = plan.on_look(instance, at(s * 1000))?;
+                plan.on_done(Outcome::Done, 0.0, at(s * 1000));
+                Some((s - 4000, step))
+            })
+            .collect();
+        (asked, plan.alarm())
+    };
+    let start = |seconds: &[u64]| seconds.iter().map(|s| (*s, Step::Start)).collect::<Vec<_>>();
+    assert_eq!(again(&[], Instance::Unknown), (start(&[0, 120, 240, 360]), Some(Alarm::Late)));
+    // It was started 30 s ago, by a program that cannot tell what it is.
+    assert_eq!(again(&[30], Instance::Unknown), (start(&[90, 210, 330]), Some(Alarm::Late)));
+    let exhausted = Some(Alarm::Exhausted);
+    assert_eq!(again(&[900, 800, 700, 600, 500, 400], Instance::Stopped), (vec![], exhausted));
+    // The third of them is due when twice the pause twice has passed since the second.
+    let (asked, _) = again(&[100, 5], Instance::Stopped);
+    assert_eq!(asked, start(&[15, 55, 135, 295]));
+}
+
 /// A xorshift generator with a fixed seed: the same events in each run.
 struct Random(u64);
 
@@ -156,6 +182,7 @@ impl World {
             (7, Some(_)) => self.ends(Outcome::Done),
             (8, Some(_)) => self.ends(Outcome::Failed(Duration::from_secs(30))),
             (9, Some(_)) => self.ends(Outcome::Refused),
+            (10, _) => self.restarts(),
             _ => self.polls(),
         }
         let idle = self.under_way.is_none();
@@ -168,6 +195,16 @@ impl World {
     fn observe(&mut self, down: bool, held: bool) {
         (self.down, self.held) = (down, held);
         self.plan.observe(down, held, self.now);
+    }
+
+    /// The sentinel ends, with whatever is under way, and starts again.
+    fn restarts(&mut self) {
+        let now = self.now;
+        let ages = self.actions.iter().map(|at| now.duration_since(*at).as_secs());
+        let ages: Vec<_> = ages.filter(|age| *age < HOUR.as_secs()).collect();
+        self.under_way = None;
+        self.plan = Plan::after(self.plan.policy.clone(), &ages, now);
+        self.plan.observe(self.down, self.held, now);
     }
 
     fn ends(&mut self, outcome: Outcome) {
@@ -230,7 +267,7 @@ fn a_million_random_histories_have_no_storm_and_no_sleep_for_ever() {
         for _ in 0..random.below(40) {
             world.now +=
                 Duration::from_secs([0, 1, 5, 60, 900][usize::try_from(random.below(5)).unwrap()]);
-            world.happens(random.below(14));
+            world.happens(random.below(15));
         }
         world.wakes();
     }

@@ -16,10 +16,13 @@ use crate::harness::{
 
 /// A sentinel whose logins wait for long, with `b3` and how to start it.
 fn sentinel(name: &str, port: u16, recovery: &str) -> Sentinel {
-    let dir = &world().dir;
+    Sentinel::start(&world().dir, name, &recovering(port, recovery))
+}
+
+/// Its configuration.
+fn recovering(port: u16, recovery: &str) -> String {
     let more = format!("{}recovery = {recovery}\n", backend_section("b3"));
-    let text = set(&config(dir, port, &more), "ssh", "wait", "\"100s\"");
-    Sentinel::start(dir, name, &text)
+    set(&config(&world().dir, port, &more), "ssh", "wait", "\"100s\"")
 }
 
 /// What `status` says of b3's recovery.
@@ -113,6 +116,38 @@ fn a_program_that_fails_is_told_and_a_drained_host_is_left_alone() {
     sentinel.wait_log("host is up");
     wait("idle again", || recovery(&sentinel)["state"] == "idle");
     assert_eq!(recovery(&sentinel)["alarm"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_sentinel_that_crashes_again_and_again_does_not_start_a_host_each_time() {
+    let _alone = crate::harness::b3();
+    world();
+    power("revive");
+    let calls = file("crashing.calls");
+    let text = program("crashing.program", &calls, "exit 7", "");
+    let often = "health = { interval = \"200ms\", fall = 2 }";
+    let text = recovering(2264, &format!("{text} }}\n{often}"));
+    power("kill");
+    let start = || {
+        let sentinel = Sentinel::spawn(&world().dir, "crashing", &text);
+        sentinel.wait_log("listening");
+        sentinel
+    };
+    let crash = |sentinel: Sentinel| {
+        sentinel.signal("KILL");
+        sentinel.wait_exit();
+    };
+    let first = start();
+    first.wait("it is called", || !lines(&calls).is_empty());
+    crash(first);
+    for _ in 0..2 {
+        let next = start();
+        next.wait("it is asked, and left to boot", || recovery(&next)["state"] == "waiting");
+        assert_eq!(recovery(&next)["actions"], 1, "{}", next.log_text());
+        crash(next);
+    }
+    assert_eq!(lines(&calls), ["start b3 1 b3"]);
+    power("revive");
 }
 
 /// The cloud, on the sentinel's loopback; it ends with the test.
