@@ -1,14 +1,18 @@
 //! The one task that sends. A webhook that does not answer holds up no other.
 
-use std::{convert::Infallible, future::pending, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet, convert::Infallible, future::pending, mem, path::Path, sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use hyper::StatusCode;
 use tokio::{
     io::AsyncReadExt,
     sync::{mpsc, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::{
@@ -26,6 +30,9 @@ use crate::{
 
 /// For one attempt.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// For all that is left when the sentinel stops: a restart is not to wait for a server that is slow.
+const LAST: Duration = Duration::from_secs(5);
 
 /// Most of an answer that is read, in bytes: nobody looks at it.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -75,7 +82,14 @@ impl Driver {
         driver
     }
 
-    pub(super) async fn run(mut self) -> Infallible {
+    /// Sends until `stop`; then what is left, and gives up what is not taken in 5 s.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let _ = stop.run_until_cancelled(self.follow()).await;
+        let _ = timeout(LAST, self.finish()).await;
+        self.give_up(|_| true);
+    }
+
+    async fn follow(&mut self) -> Infallible {
         loop {
             self.send_due();
             let next = self.hooks.iter().filter_map(|hook| hook.outbox.next_deadline()).min();
@@ -97,10 +111,42 @@ impl Driver {
         }
     }
 
+    /// Tries to send all that was told; what is on its way now is tried once more if that fails.
+    async fn finish(&mut self) {
+        while let Ok(event) = self.told.try_recv() {
+            self.take(event);
+        }
+        let mut last = BTreeSet::new();
+        loop {
+            for Hook { number, outbox, .. } in &mut self.hooks {
+                if !outbox.is_on_its_way() && last.insert(*number) {
+                    outbox.hurry(now());
+                }
+            }
+            self.send_due();
+            if self.hooks.iter().all(|hook| hook.outbox.is_empty()) {
+                return;
+            }
+            let Some((number, verdict)) = self.flights.next().await else { return };
+            self.end(number, verdict);
+            if matches!(verdict, Verdict::Later(_)) && last.contains(&number) {
+                self.give_up(|hook| hook.number == number);
+            }
+        }
+    }
+
+    fn give_up(&mut self, which: impl Fn(&Hook) -> bool) {
+        for hook in self.hooks.iter_mut().filter(|hook| which(hook)) {
+            for event in hook.outbox.give_up() {
+                given_up(&hook.config, &event.1, "the sentinel stops");
+            }
+        }
+    }
+
     /// Keeps what is still to be told to webhooks that stay as they are.
     fn configure(&mut self) {
         let config = Arc::clone(&self.config.borrow_and_update());
-        let mut before = std::mem::take(&mut self.hooks);
+        let mut before = mem::take(&mut self.hooks);
         for webhook in &config.webhooks {
             let same = before.iter().position(|hook| hook.config == *webhook);
             let hook = if let Some(i) = same {

@@ -1,5 +1,6 @@
 //! People are told of what happens by webhooks. Whoever has something to tell calls
-//! [`Sender::tell`] and goes on; one task sends, tries again for an hour, and then gives up.
+//! [`Sender::tell`] and goes on; one task sends, tries again for an hour, and then gives up. What is
+//! left when the sentinel stops is tried once more, and told by the log where that is in vain.
 
 mod driver;
 mod form;
@@ -75,7 +76,8 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends to the webhooks of `config`, on `tasks` and until `stop`. Call it inside a runtime.
+    /// Sends to the webhooks of `config`, on `tasks` and until `stop`, and for 5 s more if something
+    /// is left. Call it inside a runtime.
     #[must_use]
     pub fn start(
         config: watch::Receiver<Arc<Config>>,
@@ -85,7 +87,7 @@ impl Sender {
     ) -> Self {
         let (queue, told) = mpsc::channel(QUEUE);
         let driver = Driver::new(config, web, told);
-        tasks.spawn(async move { stop.run_until_cancelled(driver.run()).await });
+        tasks.spawn(driver.run(stop));
         Self { queue }
     }
 

@@ -60,6 +60,27 @@ impl<T> Outbox<T> {
         Some(Arc::clone(event))
     }
 
+    /// Has the next one sent at once, whatever pause is due: there is no later.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.next = self.next.min(now);
+    }
+
+    /// Whether one is being sent.
+    pub(super) fn is_on_its_way(&self) -> bool {
+        self.on_its_way
+    }
+
+    /// Whether nothing is left to be told.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Gives up all that is left.
+    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Arc<T>> {
+        self.on_its_way = false;
+        std::mem::take(&mut self.waiting).into_iter().map(|(event, _)| event)
+    }
+
     /// When to call [`Self::poll`]; `None`: when something else happens.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         (!self.on_its_way && !self.waiting.is_empty()).then_some(self.next)
@@ -137,5 +158,10 @@ mod tests {
         outbox.on_end(Verdict::Later(Some(Duration::from_secs(77))), 1.0, at(0));
         assert_eq!(outbox.next_deadline(), Some(at(77_000)));
         assert_eq!(outbox.push(Arc::new(101), at(0)).as_deref(), Some(&0));
+        outbox.hurry(at(5));
+        assert_eq!(outbox.poll(at(5)).as_deref(), Some(&2));
+        let left: Vec<_> = outbox.give_up().map(|n| *n).collect();
+        assert_eq!(left, (2..102).collect::<Vec<_>>());
+        assert!(outbox.is_empty() && outbox.next_deadline().is_none());
     }
 }

@@ -117,3 +117,32 @@ async fn what_is_not_taken_is_sent_again_in_order_and_a_dead_one_holds_up_nobody
     tasks.close();
     tasks.wait().await;
 }
+
+#[tokio::test]
+async fn what_is_left_at_the_end_is_sent_once_more() {
+    let answers =
+        Mutex::new(vec![("200 OK", ""), ("200 OK", ""), ("503 No", "Retry-After: 600\r\n")]);
+    let server = Server::start(move |_| {
+        let (status, headers) = answers.lock().unwrap().pop().unwrap();
+        answer(status, headers, "")
+    })
+    .await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (url, hangs) = (server.url.authority(), silent.local_addr().unwrap());
+    let text = format!(
+        "[[webhook]]\nurl = 'http://{url}/'\n[[webhook]]\nurl = 'http://{hangs}/'\n\
+         [[webhook]]\nurl = 'http://127.0.0.1:1/'\n"
+    );
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let config = config(Path::new("/nonexistent"), &text);
+    let sender = Sender::start(config.subscribe(), Web::new(), &tasks, stop.clone());
+    sender.tell(event(Topic::Host, "one"));
+    asked(&server, 1).await;
+    sender.tell(event(Topic::Host, "two"));
+    stop.cancel();
+    tasks.close();
+    // It does not wait for the one that hangs, whose deadline is longer.
+    tasks.wait().await;
+    let texts: Vec<_> = server.asked().iter().map(|a| body(a)["text"].clone()).collect();
+    assert_eq!(texts, ["one", "one", "two"]);
+}

@@ -3,6 +3,7 @@
 mod certificate;
 mod hostile;
 mod outage;
+mod webhook;
 
 use std::{fs, path::Path};
 
