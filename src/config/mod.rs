@@ -200,6 +200,17 @@ pub struct Backend {
     pub recovery: Option<Recovery>,
 }
 
+impl Backend {
+    /// Whether `other` is the same backend, reached in the same way: how it is watched and started
+    /// again may differ.
+    #[must_use]
+    pub fn is_reached_as(&self, other: &Self) -> bool {
+        let Self { name, pool, address, incus_socket, routed, health: _, recovery: _ } = self;
+        (name, pool, address, incus_socket, routed)
+            == (&other.name, &other.pool, &other.address, &other.incus_socket, &other.routed)
+    }
+}
+
 /// How it is checked whether a backend's host is alive. By default it is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {

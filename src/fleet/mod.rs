@@ -149,18 +149,19 @@ impl Fleet {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Follows a new configuration: drivers of backends that are gone or changed end, those of
-    /// backends that are new or changed start, the others go on.
+    /// Follows a new configuration: drivers of backends that are gone or reached in another way end,
+    /// those of backends that are new or reached so start, the others go on.
     pub fn reconfigure(&self, backends: &[Arc<config::Backend>]) {
         let mut state = self.shared.backends();
         let mut before = std::mem::take(&mut state.running);
         let mut order = Vec::with_capacity(backends.len());
         for config in backends {
-            let same = before.remove(&config.name).and_then(|running| {
-                let same = *running.driven.config == **config;
+            let same = before.remove(&config.name).and_then(|mut running| {
+                let same = running.driven.config.is_reached_as(config);
                 if !same {
                     running.stop.cancel();
                 }
+                running.driven.config = Arc::clone(config);
                 same.then_some(running)
             });
             let running = same.unwrap_or_else(|| {

@@ -1,6 +1,6 @@
 //! SIGHUP: all of a good configuration, nothing of a bad one.
 
-use std::fs;
+use std::{fs, thread};
 
 use super::log_in;
 use crate::harness::{Sentinel, backend_section, config, make_key, set, world};
@@ -98,4 +98,44 @@ fn a_good_reload_takes_keys_away_and_brings_backends_routes_and_levels() {
         log_in(2232, "bob", "bob", "true").status == 255
     });
     assert_eq!(log_in(2232, "intern", "admin", "version").status, 0);
+}
+
+#[test]
+fn a_host_that_is_watched_in_another_way_keeps_its_connection_and_its_sessions() {
+    let dir = &world().dir;
+    let text = config(dir, 2234, "");
+    let sentinel = Sentinel::start(dir, "watched", &text);
+    sentinel.wait_until_listed(&["alice", "bob"]);
+    let b1 = || {
+        let list = sentinel.console(&["backend", "list", "--json"]).stdout;
+        let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+        list[0].clone()
+    };
+    let before = b1();
+    let (here, go) = (dir.join("watched.here"), dir.join("watched.go"));
+    let open = thread::spawn(|| {
+        world().client(
+            "ssh -F $CFG -p 2234 -i $DIR/alice -l alice $DOOR 'echo here; read -r l; echo $l' \
+             < <(until [ -e $DIR/watched.go ]; do sleep 0.1; done; echo on) >$DIR/watched.here; \
+             echo $?; cat $DIR/watched.here",
+        )
+    });
+    sentinel.wait("a session", || fs::read_to_string(&here).unwrap_or_default() == "here\n");
+
+    let section = backend_section("b1");
+    let more = "health = { interval = \"300ms\", rise = 1 }\n\
+                recovery = { kind = \"command\", argv = [\"/bin/false\"] }\n";
+    fs::write(&sentinel.config, text.replace(&section, &(section.clone() + more))).unwrap();
+    sentinel.signal("HUP");
+    sentinel.wait("it is watched and could be started", || {
+        let now = b1();
+        now["recovery"]["kind"] == "command" && now["health"]["state"] == "up"
+    });
+    fs::write(go, "").unwrap();
+    let open = open.join().unwrap();
+    assert_eq!(open.stdout, "0\nhere\non\n", "{open:?}");
+    let now = b1();
+    assert_eq!((&now["presence"], &now["since"]), (&before["presence"], &before["since"]), "{now}");
+    let log = sentinel.log_text();
+    assert_eq!(log.matches("backend is up backend=b1").count(), 1, "{log}");
 }
