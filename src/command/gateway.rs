@@ -48,7 +48,8 @@ pub(super) fn problems(state: &State) -> impl Iterator<Item = String> {
         let pool = &pool.config.pool;
         format!("gateway: pool {pool} has no backend that its ports could be led to")
     });
-    state.problem.iter().map(|problem| format!("gateway: {problem}")).chain(empty)
+    let told = state.problem.iter().chain(&state.warning);
+    told.map(|problem| format!("gateway: {problem}")).chain(empty)
 }
 
 impl PoolView {

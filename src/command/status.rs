@@ -176,6 +176,7 @@ mod tests {
         let state = State {
             firewall: Some(Firewall::Nft),
             problem: Some("run conntrack: not found".to_owned()),
+            warning: Some("the table is nearly full".to_owned()),
             pools: vec![pool("default", "80", Some("spot-1")), pool("gpu", "81", None)],
         };
         let mut context = context(admin());
@@ -226,6 +227,7 @@ spot-2   default  away for 10m        -      2           -     -             -  
 Gateway:     default: 80/tcp, 443/udp lead to spot-1 for 10m, not in force yet
              gpu: 81/tcp, 443/udp lead to no backend for 10m
 Problems:    gateway: run conntrack: not found
+             gateway: the table is nearly full
              gateway: pool gpu has no backend that its ports could be led to
 ";
         assert!(outcome.stdout.contains(expected), "{}", outcome.stdout);

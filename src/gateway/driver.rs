@@ -15,6 +15,7 @@ use tokio::{
 use super::{
     kernel::{self, KernelError},
     rules::{Family, Forward, Protocol, RuleSet, lines, ours, remove, targets},
+    table::Table,
 };
 use crate::model::firewall::Firewall;
 
@@ -34,6 +35,8 @@ pub struct Applied {
     pub rules: RuleSet,
     /// What is not as it should be, for the administrator.
     pub problem: Option<String>,
+    /// What will not be if nobody does something.
+    pub warning: Option<String>,
 }
 
 /// Keeps the kernel's rules as `wanted` says, and tells on `applied` what it has.
@@ -193,7 +196,13 @@ impl Driver {
     }
 
     fn tell(&self, rules: Option<RuleSet>, problem: Option<String>) {
+        let table = kernel::table();
         self.applied.send_if_modified(|applied| {
+            let crowded = table.filter(|table| table.is_crowded(applied.warning.is_some()));
+            let warning = crowded.map(Table::warning);
+            if let Some(warning) = warning.as_ref().filter(|_| applied.warning.is_none()) {
+                tracing::warn!(%warning, "new connections may be lost");
+            }
             if let Some(problem) = problem.as_ref().filter(|p| applied.problem.as_ref() != Some(p))
             {
                 tracing::error!(%problem, "packet filter is not as wanted");
@@ -202,7 +211,7 @@ impl Driver {
                 tracing::info!("packet filter is as wanted again");
             }
             let rules = rules.unwrap_or_else(|| applied.rules.clone());
-            let now = Applied { rules, problem };
+            let now = Applied { rules, problem, warning };
             let changed = *applied != now;
             *applied = now;
             changed

@@ -14,7 +14,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::rules::{Family, Protocol, unled};
+use super::{
+    rules::{Family, Protocol, unled},
+    table::Table,
+};
 use crate::model::{firewall::Firewall, text::printable_bytes};
 
 /// How long a program may take in all.
@@ -25,6 +28,9 @@ const LOCK: &str = "5";
 
 /// Lists and forgets connections.
 const CONNTRACK: &str = "conntrack";
+
+/// Beginning of the files that tell how full its table is.
+const TABLE: &str = "/proc/sys/net/netfilter/nf_conntrack_";
 
 /// Longest output read, in bytes: some ten thousand rules.
 const MAX_OUTPUT: u64 = 4 * 1024 * 1024;
@@ -134,6 +140,12 @@ pub(super) fn forwards(family: Family) -> bool {
         Family::V6 => "/proc/sys/net/ipv6/conf/all/forwarding",
     };
     std::fs::read_to_string(file).map_or(true, |text| text.trim() != "0")
+}
+
+/// The table of connections; none without the part of the kernel that has it.
+pub(super) fn table() -> Option<Table> {
+    let read = |what: &str| std::fs::read_to_string(format!("{TABLE}{what}")).ok();
+    Table::parse(&read("count")?, &read("max")?)
 }
 
 async fn run(

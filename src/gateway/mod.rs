@@ -9,6 +9,7 @@ pub mod page;
 pub mod pools;
 pub mod primary;
 pub mod rules;
+mod table;
 mod turn;
 
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub struct State {
     pub firewall: Option<Firewall>,
     /// What is not as it should be.
     pub problem: Option<String>,
+    /// What will not be as it should be if nobody does something.
+    pub warning: Option<String>,
     /// Each pool that has public ports.
     pub pools: Vec<PoolState>,
 }

@@ -255,7 +255,8 @@ impl Turner {
         });
         let pools = pools.collect();
         let problem = self.problem.clone().or_else(|| applied.and_then(|a| a.problem.clone()));
-        self.publish(State { firewall: Some(firewall), problem, pools });
+        let warning = applied.and_then(|a| a.warning.clone());
+        self.publish(State { firewall: Some(firewall), problem, warning, pools });
     }
 
     fn publish(&self, state: State) {

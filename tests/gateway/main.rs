@@ -4,7 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
-    fs::File,
+    fs::{self, File},
+    net::{Ipv4Addr, UdpSocket},
     os::fd::AsFd,
     process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
@@ -12,7 +13,7 @@ use std::{
 };
 
 use containarium::gateway::{
-    Applied, Firewall, PacketFilter,
+    Firewall, PacketFilter,
     rules::{Forward, Protocol, RuleSet},
     withdraw,
 };
@@ -108,7 +109,7 @@ fn to(backend: u8) -> RuleSet {
 
 async fn until(filter: &PacketFilter, rules: &RuleSet) {
     let mut applied = filter.applied();
-    let made = applied.wait_for(|a| *a == Applied { rules: rules.clone(), problem: None });
+    let made = applied.wait_for(|a| a.rules == *rules && a.problem.is_none());
     let made = tokio::time::timeout(PATIENCE, made).await;
     assert!(made.is_ok(), "{:?}", filter.applied().borrow());
 }
@@ -266,4 +267,62 @@ fn a_kernel_that_does_not_forward_is_a_problem_that_is_told() {
         assert!(told.problem.unwrap().contains("net.ipv4.ip_forward"));
         stop.cancel();
     });
+}
+
+/// How many connections the table of this namespace holds, and the kernel's limit, which is the same
+/// for all of them.
+fn table() -> [u64; 2] {
+    ["count", "max"].map(|what| {
+        let file = format!("/proc/sys/net/netfilter/nf_conntrack_{what}");
+        fs::read_to_string(file).unwrap().trim().parse().unwrap()
+    })
+}
+
+/// Asks so many addresses of this namespace's own, one packet each.
+fn crowd(count: u64) {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let silent = UdpSocket::bind("0.0.0.0:9").unwrap();
+    for i in 0..u32::try_from(count).unwrap() {
+        // 127.0.0.0/8 has room for sixteen million.
+        let address = Ipv4Addr::from(0x7f00_0100 + i);
+        socket.send_to(b"?", (address, 9)).unwrap();
+    }
+    drop(silent);
+}
+
+#[test]
+fn a_table_of_connections_that_is_nearly_full_is_told_and_ports_go_on() {
+    let run = std::thread::spawn(|| {
+        let _namespace = Namespace::enter(Firewall::Nft);
+        let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+        assert!(up.unwrap().success());
+        // Long enough for a slow machine to ask them all.
+        let sysctl = "net.netfilter.nf_conntrack_udp_timeout";
+        let long = Command::new("sysctl").args(["-qw", &format!("{sysctl}=600")]).status();
+        assert!(long.unwrap().success());
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+            let filter = PacketFilter::start(Firewall::Nft, to(11), &tasks, stop.clone());
+            until(&filter, &to(11)).await;
+            assert_eq!(filter.applied().borrow().warning, None);
+            let [_, max] = table();
+            crowd(max - max / 20);
+            assert!(table()[0] > max - max / 10, "{:?}", table());
+            let mut applied = filter.applied();
+            let told = applied.wait_for(|a| a.warning.is_some());
+            let told = tokio::time::timeout(PATIENCE, told).await.unwrap().unwrap().clone();
+            let warning = told.warning.unwrap();
+            assert!(warning.contains("raise net.netfilter.nf_conntrack_max"), "{warning}");
+            assert_eq!((told.rules, told.problem), (to(11), None), "they are in force");
+            filter.want(to(12));
+            until(&filter, &to(12)).await;
+            let flush = Command::new("conntrack").arg("-F").stderr(Stdio::null()).status();
+            assert!(flush.unwrap().success());
+            let over = applied.wait_for(|a| a.warning.is_none());
+            assert!(tokio::time::timeout(PATIENCE, over).await.is_ok(), "{:?}", table());
+            stop.cancel();
+        });
+    });
+    run.join().unwrap();
 }
