@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::UdpSocket,
+    net::{TcpListener, UdpSocket},
     thread,
     time::{Duration, Instant},
 };
@@ -160,6 +160,38 @@ fn the_next_backend_takes_over_and_serves_who_was_on_the_way() {
     drop(silence);
     wait_primary(&sentinel, Some("b3"));
     assert_eq!(foreign_rules(), foreign);
+    stop(&sentinel);
+    assert_eq!(rules(), before);
+}
+
+/// Hosts are said to be down and up as a port of `b3` is closed and opened, which takes no time.
+#[test]
+fn foreign_rules_are_the_same_over_a_hundred_failovers() {
+    let _alone = alone();
+    let _foreign = Foreign::new();
+    let before = rules();
+    let gateway = "ports = [8089]\nfailover = true\nhold = \"0s\"";
+    let often = "health = { ports = [8090], interval = \"100ms\", fall = 2, rise = 1 }\n";
+    let text = config(2279, gateway, &["b3", "b1"]);
+    let text = text.replacen(
+        "pool = \"web\"\n[[backend]]",
+        &format!("pool = \"web\"\n{often}[[backend]]"),
+        1,
+    );
+    let open = || in_network("b3", || TcpListener::bind(("0.0.0.0", 8090)).unwrap());
+    let mut listener = Some(open());
+    let sentinel = Sentinel::start(&world().dir, "gateway-hundred", &text);
+    wait_primary(&sentinel, Some("b3"));
+    let foreign = foreign_rules();
+    for round in 0..100 {
+        listener = if listener.is_some() { None } else { Some(open()) };
+        wait_primary(&sentinel, Some(if listener.is_some() { "b3" } else { "b1" }));
+        if round % 10 < 2 {
+            assert_eq!(foreign_rules(), foreign, "{round}");
+        }
+    }
+    let log = sentinel.log_text();
+    assert_eq!(log.matches("public ports lead to another backend").count(), 100, "{log}");
     stop(&sentinel);
     assert_eq!(rules(), before);
 }
