@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     convert::Infallible,
     future::pending,
+    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -11,6 +12,7 @@ use std::{
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jiff::Timestamp;
 use tokio::{
+    net::lookup_host,
     sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout_at},
 };
@@ -18,13 +20,21 @@ use tokio::{
 use super::{
     CheckHealth, HISTORY, Health, Host, HostHealth,
     machine::{Machine, Probe, State},
-    probe::probe,
+    probe::{Place, probe},
     together,
 };
 use crate::{clock::timestamp, model::name::BackendName};
 
+/// How often the name of a host that answers is looked up, and that of one that does not, which may
+/// come back at another address.
+const LOOKUP: Duration = Duration::from_secs(60);
+const HASTY_LOOKUP: Duration = Duration::from_secs(1);
+
 /// A probe that ended: of which host and check, which one, and how long it took if it succeeded.
 type Ended = (BackendName, usize, Probe, Option<Duration>);
+
+/// A lookup that ended: for which host, of which name, and what it means; nothing if nobody knows.
+type Found = (BackendName, String, Vec<IpAddr>);
 
 pub(super) struct Driver {
     ordered: watch::Receiver<Vec<Host>>,
@@ -32,6 +42,8 @@ pub(super) struct Driver {
     publish: watch::Sender<Arc<Health>>,
     hosts: BTreeMap<BackendName, Watched>,
     probes: FuturesUnordered<BoxFuture<'static, Ended>>,
+    /// One for each host at most: a name server that is silent costs a thread each.
+    lookups: FuturesUnordered<BoxFuture<'static, Found>>,
 }
 
 /// A host under watch.
@@ -40,6 +52,10 @@ struct Watched {
     machines: Vec<(Machine, VecDeque<Option<Duration>>)>,
     state: State,
     since: Timestamp,
+    /// What its name meant last: a name server that is away makes no host down.
+    addresses: Vec<IpAddr>,
+    is_looked_up: bool,
+    last_lookup: Option<Instant>,
 }
 
 impl Driver {
@@ -48,8 +64,8 @@ impl Driver {
         nudged: mpsc::Receiver<BackendName>,
         publish: watch::Sender<Arc<Health>>,
     ) -> Self {
-        let (hosts, probes) = (BTreeMap::new(), FuturesUnordered::new());
-        let mut driver = Self { ordered, nudged, publish, hosts, probes };
+        let (hosts, probes, lookups) = Default::default();
+        let mut driver = Self { ordered, nudged, publish, hosts, probes, lookups };
         driver.configure();
         driver
     }
@@ -67,6 +83,7 @@ impl Driver {
             };
             tokio::select! {
                 Some(ended) = self.probes.next() => self.end(ended),
+                Some(found) = self.lookups.next() => self.found(found),
                 () = due => {}
                 changed = self.ordered.changed() => match changed {
                     Ok(()) => self.configure(),
@@ -101,9 +118,23 @@ impl Driver {
                 // What is left of an overdue probe ends by its own deadline, and is not counted.
                 let Some(probe) = probe else { continue };
                 let deadline = machine.next_deadline();
-                let host = watched.host.clone();
-                self.probes.push(Box::pin(run(name.clone(), i, probe, host, deadline)));
+                let (host, at) = (watched.host.clone(), watched.addresses.clone());
+                self.probes.push(Box::pin(run((name.clone(), i), probe, host, at, deadline)));
             }
+            if watched.is_lookup_due(now) {
+                (watched.is_looked_up, watched.last_lookup) = (true, Some(now));
+                self.lookups.push(Box::pin(look_up(name.clone(), watched.host.host.clone())));
+            }
+        }
+    }
+
+    /// What cannot be looked up is where it was.
+    fn found(&mut self, (backend, name, found): Found) {
+        let watched = self.hosts.get_mut(&backend).filter(|watched| watched.host.host == name);
+        let Some(watched) = watched else { return };
+        watched.is_looked_up = false;
+        if !found.is_empty() {
+            watched.addresses = found;
         }
     }
 
@@ -147,7 +178,23 @@ impl Watched {
     fn new(host: Host) -> Self {
         let machine = || (Machine::new(host.rules, now()), VecDeque::new());
         let machines = host.checks.iter().map(|_| machine()).collect();
-        Self { machines, host, state: State::Unknown, since: timestamp() }
+        Self {
+            machines,
+            // An address is no name.
+            addresses: host.host.parse().into_iter().collect(),
+            host,
+            state: State::Unknown,
+            since: timestamp(),
+            is_looked_up: false,
+            last_lookup: None,
+        }
+    }
+
+    fn is_lookup_due(&self, now: Instant) -> bool {
+        let pause = if self.state == State::Up { LOOKUP } else { HASTY_LOOKUP };
+        let is_rested = self.last_lookup.is_none_or(|last| now.duration_since(last) >= pause);
+        let is_name = self.host.host.parse::<IpAddr>().is_err();
+        is_name && !self.is_looked_up && is_rested
     }
 
     /// Says once that it is down, and once that it is up again.
@@ -182,17 +229,27 @@ impl Watched {
 }
 
 async fn run(
-    backend: BackendName,
-    check: usize,
+    (backend, check): (BackendName, usize),
     id: Probe,
     host: Host,
+    addresses: Vec<IpAddr>,
     deadline: Instant,
 ) -> Ended {
     let start = now();
     let Some(what) = host.checks.get(check) else { return (backend, check, id, None) };
-    let answer = timeout_at(deadline, probe(what, &host.host, &host.incus_socket)).await;
+    let place = match &*addresses {
+        [] => Place::Name(&host.host),
+        known => Place::Addresses(known),
+    };
+    let answer = timeout_at(deadline, probe(what, place, &host.incus_socket)).await;
     let took = matches!(answer, Ok(Ok(()))).then(|| now().duration_since(start));
     (backend, check, id, took)
+}
+
+async fn look_up(backend: BackendName, name: String) -> Found {
+    let found = lookup_host((name.as_str(), 0)).await;
+    let found = found.map(|found| found.map(|at| at.ip()).collect()).unwrap_or_default();
+    (backend, name, found)
 }
 
 fn states(health: &Health) -> Vec<(&BackendName, State, Vec<State>)> {

@@ -1,6 +1,10 @@
 //! One probe: a connection, and the first bytes of an answer. Whoever asks has the deadline.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,19 +17,40 @@ use crate::model::check::Check;
 /// limit).
 const MAX_BANNER: usize = 4096;
 
-/// Asks `host`, a name or an address, or the Incus socket of this machine.
+/// Where a host is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// A name or an address: what has to be looked up may take long.
+    Name(&'a str),
+    /// Its addresses, one at least.
+    Addresses(&'a [IpAddr]),
+}
+
+impl Place<'_> {
+    async fn connect(self, port: u16) -> io::Result<TcpStream> {
+        match self {
+            Self::Name(host) => TcpStream::connect((host, port)).await,
+            Self::Addresses(all) => {
+                let all: Vec<_> = all.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+                TcpStream::connect(&*all).await
+            }
+        }
+    }
+}
+
+/// Asks a host, or the Incus socket of this machine.
 ///
 /// # Errors
 /// Nobody accepts, or what answers is something else.
-pub(super) async fn probe(check: &Check, host: &str, incus_socket: &Path) -> io::Result<()> {
+pub(super) async fn probe(check: &Check, place: Place<'_>, incus_socket: &Path) -> io::Result<()> {
     match check {
-        Check::Tcp(port) => TcpStream::connect((host, *port)).await.map(drop),
+        Check::Tcp(port) => place.connect(*port).await.map(drop),
         Check::Ssh(port) => {
-            let mut stream = TcpStream::connect((host, *port)).await?;
+            let mut stream = place.connect(*port).await?;
             expect(&mut stream, "\nSSH-", true).await
         }
         Check::Http(port) => {
-            let mut stream = TcpStream::connect((host, *port)).await?;
+            let mut stream = place.connect(*port).await?;
             let request = "HEAD / HTTP/1.1\r\nHost: health\r\nConnection: close\r\n\r\n";
             stream.write_all(request.as_bytes()).await?;
             expect(&mut stream, "\nHTTP/1.", false).await
@@ -67,7 +92,7 @@ mod tests {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.write_all(answer.as_bytes()).await.unwrap();
         });
-        let alive = probe(&check(port), "127.0.0.1", Path::new("/")).await.is_ok();
+        let alive = probe(&check(port), Place::Name("127.0.0.1"), Path::new("/")).await.is_ok();
         server.join_next().await.unwrap().unwrap();
         alive
     }
@@ -88,11 +113,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        assert!(probe(&Check::Tcp(port), "127.0.0.1", Path::new("/")).await.is_err());
+        let all = ["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
+        for place in [Place::Name("127.0.0.1"), Place::Addresses(&all)] {
+            assert!(probe(&Check::Tcp(port), place, Path::new("/")).await.is_err());
+        }
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("s");
-        assert!(probe(&Check::Incus, "", &socket).await.is_err());
+        assert!(probe(&Check::Incus, Place::Name(""), &socket).await.is_err());
         let _listener = tokio::net::UnixListener::bind(&socket).unwrap();
-        assert!(probe(&Check::Incus, "", &socket).await.is_ok());
+        assert!(probe(&Check::Incus, Place::Name(""), &socket).await.is_ok());
     }
 }

@@ -4,6 +4,7 @@
 mod alone;
 mod family;
 mod fault;
+mod flap;
 mod switch;
 mod whole;
 

@@ -62,6 +62,15 @@ impl Sentinel {
         config: &str,
         environment: &[(&str, &str)],
     ) -> Self {
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let environment: Vec<_> = environment.iter().map(String::as_str).collect();
+        Self::spawn_by(host, dir, name, config, &environment)
+    }
+
+    /// The same by `env`, with these words before the executable: variables, and a program that
+    /// becomes it.
+    pub fn spawn_by(host: &str, dir: &Path, name: &str, config: &str, words: &[&str]) -> Self {
         let config_file = dir.join(format!("{name}.toml"));
         let log = dir.join(format!("{name}.log"));
         fs::write(&config_file, config).unwrap();
@@ -69,7 +78,7 @@ impl Sentinel {
             .arg(format!("--net={}", lab().netns(host)))
             // `env` becomes the sentinel, as `nsenter` became `env`.
             .arg("env")
-            .args(environment.iter().map(|(name, value)| format!("{name}={value}")))
+            .args(words)
             .arg(env!("CARGO_BIN_EXE_containarium"))
             .args(["serve", "--config"])
             .arg(&config_file)
