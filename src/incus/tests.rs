@@ -63,8 +63,19 @@ async fn broken_answers_are_told_apart() {
     assert!(matches!(hung_up.server().await, Err(IncusError::Broken(_))));
     let no_http = client(|_| Some(b"SSH-2.0-OpenSSH\r\n".to_vec()));
     assert!(matches!(no_http.server().await, Err(IncusError::Broken(_))));
-    let no_json = client(|_| Some(http("200 OK", "<html>")));
-    assert!(matches!(no_json.server().await, Err(IncusError::Decode { .. })));
+    // Deep enough to overflow the stack of whoever follows it, also where nobody looks at it.
+    let no_answers = [
+        client(|_| Some(http("200 OK", "<html>"))),
+        client(|_| Some(http("200 OK", &"[".repeat(100_000)))),
+        client(|_| {
+            let deep = "[".repeat(100_000);
+            Some(http("200 OK", &format!(r#"{{"type":"sync","new":{deep},"metadata":{{}}}}"#)))
+        }),
+        client(|_| Some(http("200 OK", r#"{"type":"sync","metadata":{"environment":7}}"#))),
+    ];
+    for no_answer in no_answers {
+        assert!(matches!(no_answer.server().await, Err(IncusError::Decode { .. })));
+    }
     let proxy = client(|_| Some(http("502 Bad\u{1b}", "\u{1b}[2Jbad gateway")));
     let error = proxy.read_file("a", "/x", 1).await.unwrap_err();
     assert!(!error.to_string().contains('\u{1b}'), "{error}");

@@ -5,6 +5,7 @@ mod exec;
 mod hostile;
 mod identity;
 mod recovery;
+mod slow;
 
 use std::fs;
 
