@@ -5,6 +5,8 @@
 
 #[path = "architecture/conformance.rs"]
 mod conformance;
+#[path = "architecture/faults.rs"]
+mod faults;
 #[path = "architecture/repository.rs"]
 mod repository;
 #[path = "architecture/rules.rs"]
@@ -57,6 +59,12 @@ fn tracked_files_know_nothing_of_the_machine_they_were_written_on() {
 #[test]
 fn the_page_about_conformance_names_what_exists() {
     let violations = conformance::violations();
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+#[test]
+fn the_page_about_faults_names_what_exists() {
+    let violations = faults::violations();
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 

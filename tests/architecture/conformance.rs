@@ -65,7 +65,7 @@ fn violations_in(page: &str, sources: &[Source], tests: &[Source]) -> Vec<String
 }
 
 /// The rows of all tables, without their heads, with their line from 1.
-fn rows(page: &str) -> impl Iterator<Item = (usize, Vec<&str>)> {
+pub(crate) fn rows(page: &str) -> impl Iterator<Item = (usize, Vec<&str>)> {
     let lines = || page.lines().enumerate().filter(|(_, line)| line.starts_with('|'));
     let rules: BTreeSet<usize> =
         lines().filter(|(_, line)| line.starts_with("|---")).map(|(i, _)| i).collect();
@@ -75,7 +75,7 @@ fn rows(page: &str) -> impl Iterator<Item = (usize, Vec<&str>)> {
 }
 
 /// What stands between backquotes.
-fn quoted(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
@@ -100,7 +100,7 @@ fn is_defined(place: &str, sources: &[Source]) -> bool {
 }
 
 /// The test functions of a file, those in its modules too.
-fn test_names(source: &Source) -> Vec<&str> {
+pub(crate) fn test_names(source: &Source) -> Vec<&str> {
     let (mut names, mut is_test) = (Vec::new(), false);
     for line in source.text.lines().map(str::trim_start) {
         if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
