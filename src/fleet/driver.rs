@@ -6,7 +6,7 @@ use std::{convert::Infallible, future::pending, io, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::{
     select,
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until},
     try_join,
 };
@@ -53,8 +53,6 @@ pub(super) enum Request {
     },
     /// End a pause between attempts.
     Retry,
-    /// The host does not answer any more, whatever the connection looks like.
-    Lost,
 }
 
 /// Drives one backend.
@@ -63,6 +61,9 @@ pub(super) struct Driver {
     pub(super) client: Client,
     pub(super) link: Option<Link>,
     pub(super) requests: mpsc::Receiver<Request>,
+    /// Tells that the host does not answer any more, whatever the connection looks like: also in
+    /// the middle of a question.
+    pub(super) lost: Arc<Notify>,
     pub(super) reports: mpsc::Sender<Report>,
 }
 
@@ -90,7 +91,7 @@ impl Driver {
         let mut away = None;
         loop {
             let mut was_up = false;
-            let Err(error) = self.connected(&mut was_up).await;
+            let Err(error) = self.until_lost(&mut was_up).await;
             if was_up {
                 backoff.reset();
                 away = None;
@@ -122,7 +123,7 @@ impl Driver {
             select! {
                 () = &mut over => return,
                 request = self.requests.recv() => match request {
-                    Some(Request::Refresh { .. } | Request::Lost) => {}
+                    Some(Request::Refresh { .. }) => {}
                     Some(Request::Retry) => {
                         if let Some(link) = &self.link {
                             link.retry_now().await;
@@ -131,6 +132,19 @@ impl Driver {
                     }
                     None => return over.await,
                 }
+            }
+        }
+    }
+
+    async fn until_lost(&mut self, was_up: &mut bool) -> Result<Infallible, IncusError> {
+        let (lost, link) = (Arc::clone(&self.lost), self.link.clone());
+        select! {
+            ended = self.connected(was_up) => ended,
+            () = lost.notified() => {
+                if let Some(link) = link {
+                    link.lose().await;
+                }
+                Err(IncusError::Connect(io::Error::other("its host does not answer")))
             }
         }
     }
@@ -175,10 +189,6 @@ impl Driver {
                         self.refresh(&mut seen, &instance, reply).await?;
                     }
                     Some(Request::Retry) => {}
-                    Some(Request::Lost) => {
-                        let reason = "its host does not answer";
-                        return Err(IncusError::Connect(io::Error::other(reason)));
-                    }
                     None => return pending().await,
                 },
                 () = changes.changed() => {

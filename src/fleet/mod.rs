@@ -26,7 +26,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -94,6 +94,7 @@ struct Running {
     client: Client,
     link: Option<Link>,
     requests: mpsc::Sender<Request>,
+    lost: Arc<Notify>,
     stop: CancellationToken,
 }
 
@@ -297,9 +298,9 @@ impl Fleet {
     /// Gives a backend's connection up, as its host does not answer: also one that still looks
     /// sound.
     pub fn lost(&self, backend: &BackendName) {
-        if let Some(requests) = self.requests(backend) {
-            // With a full queue its driver is stuck, and learns it from the connection itself.
-            let _ = requests.try_send(Request::Lost);
+        if let Some(running) = self.shared.backends().running.get(backend) {
+            // Nobody listens while it is away anyway.
+            running.lost.notify_waiters();
         }
     }
 
@@ -338,16 +339,17 @@ impl Shared {
     fn spawn(&self, driven: Driven) -> Running {
         let (client, link) = way_to(&driven.config, &self.identity);
         let (requests, asked) = mpsc::channel(REQUESTS);
-        let stop = self.stop.child_token();
+        let (lost, stop) = (Arc::new(Notify::new()), self.stop.child_token());
         let task = Driver {
             driven: driven.clone(),
             client: client.clone(),
             link: link.clone(),
             requests: asked,
+            lost: Arc::clone(&lost),
             reports: self.reports.clone(),
         };
         self.tasks.spawn(task.run(stop.clone()));
-        Running { driven, client, link, requests, stop }
+        Running { driven, client, link, requests, lost, stop }
     }
 }
 

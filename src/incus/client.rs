@@ -23,8 +23,7 @@ pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
 pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(10);
 /// For a call that makes an operation, or lists everything (5 ms for each running instance).
 const LONG_DEADLINE: Duration = Duration::from_secs(20);
-/// How often an operation is asked for again whose connection was lost, and the pause before it.
-const AGAIN: usize = 3;
+/// Before an operation is asked for again whose connection was lost.
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// Status of an instance that runs.
@@ -138,7 +137,7 @@ impl Client {
     }
 
     /// Waits for at most `patience` until an operation has ended. It goes on when a connection is
-    /// lost, and is asked for again over another.
+    /// lost, and is asked for once more over another.
     ///
     /// # Errors
     /// As [`IncusError`] tells; [`IncusError::Timeout`] when it is still running.
@@ -146,8 +145,7 @@ impl Client {
         let path = format!("/1.0/operations/{}/wait?timeout={}", escape(id), patience.as_secs());
         let deadline = patience + CALL_DEADLINE;
         let mut asked = self.send(Method::GET, &path, None, MAX_BODY, deadline).await;
-        for _ in 0..AGAIN {
-            let Err(lost @ (IncusError::Connect(_) | IncusError::Broken(_))) = asked else { break };
+        if let Err(lost @ IncusError::Broken(_)) = asked {
             sleep(PAUSE).await;
             asked = match self.send(Method::GET, &path, None, MAX_BODY, deadline).await {
                 // Incus forgets an operation 5 s after its end.

@@ -193,6 +193,13 @@ impl Link {
         self.state.lock().await.session = None;
     }
 
+    /// The same because its host is gone: who waits for a stream need not wait any longer.
+    pub async fn lose(&self) {
+        if let Some(session) = self.state.lock().await.session.take() {
+            session.given_up.cancel();
+        }
+    }
+
     /// How long until the next connect is attempted; zero while connected.
     pub async fn pause(&self) -> Duration {
         let state = self.state.lock().await;
@@ -229,7 +236,7 @@ impl Link {
                 }
                 Ok(Err(error)) => {
                     self.discard(&session).await;
-                    if fresh {
+                    if fresh || session.given_up.is_cancelled() {
                         return Err(refused(printable(&error.to_string(), MAX_TEXT)));
                     }
                 }

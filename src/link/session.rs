@@ -15,7 +15,8 @@ use russh::{
     keys::PrivateKeyWithHashAlg,
 };
 use ssh_key::{Algorithm, HashAlg, PrivateKey};
-use tokio::{net::TcpStream, sync::oneshot};
+use tokio::{net::TcpStream, sync::oneshot, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Stream,
@@ -27,6 +28,8 @@ use crate::model::{key::PublicKey, text::printable};
 
 /// With three unanswered, a silent death is noticed within a minute.
 const KEEPALIVE: Duration = Duration::from_secs(15);
+/// How long a stream may still open on the connection to a host that was found dead.
+const LAST_WORD: Duration = Duration::from_secs(5);
 /// Largest private key file read, in bytes.
 const MAX_IDENTITY: u64 = 64 * 1024;
 
@@ -35,6 +38,8 @@ pub(super) struct Session {
     pub(super) handle: Handle<Pinned>,
     socket: Arc<Closer>,
     pub(super) partings: Partings,
+    /// Cancelled when its host is gone: then nobody waits for a stream.
+    pub(super) given_up: CancellationToken,
 }
 
 impl Session {
@@ -68,7 +73,8 @@ impl Session {
             let (address, user) = (peer.address.clone(), peer.user.clone());
             return Err(LinkError::Refused { address, user });
         }
-        Ok(Self { handle, socket: Arc::new(socket), partings: Partings::default() })
+        let (partings, given_up) = Default::default();
+        Ok(Self { handle, socket: Arc::new(socket), partings, given_up })
     }
 
     /// Channels that `russh` keeps until the connection ends.
@@ -83,11 +89,23 @@ impl Session {
         let (hand_over, opened) = oneshot::channel();
         let session = Arc::clone(self);
         self.partings.own(async move {
-            let stream = session.open_to_end(&target).await;
+            let stream = tokio::select! {
+                stream = session.open_to_end(&target) => stream,
+                () = session.closed_as_dead() => Err(russh::Error::Disconnect),
+            };
             // A stream that nobody takes ends here.
             drop(hand_over.send(stream));
         });
-        opened.await.unwrap_or(Err(russh::Error::Disconnect))
+        let opened = self.given_up.run_until_cancelled(opened).await;
+        opened.and_then(Result::ok).unwrap_or(Err(russh::Error::Disconnect))
+    }
+
+    /// Closes the connection when it stays silent after its host was found dead: its keepalive
+    /// would take a minute for that.
+    async fn closed_as_dead(&self) {
+        self.given_up.cancelled().await;
+        sleep(LAST_WORD).await;
+        self.socket.close();
     }
 
     /// Waits for the peer's answer, or for the end of the connection, which its keepalive notices.
@@ -224,12 +242,16 @@ impl Closer {
         let second = tcp.try_clone()?;
         Ok((TcpStream::from_std(tcp)?, Self(second)))
     }
+
+    fn close(&self) {
+        // Fails only where the connection is closed already.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
 }
 
 impl Drop for Closer {
     fn drop(&mut self) {
-        // Fails only where the connection is closed already.
-        let _ = self.0.shutdown(Shutdown::Both);
+        self.close();
     }
 }
 
