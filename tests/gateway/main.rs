@@ -309,16 +309,19 @@ fn a_table_of_connections_that_is_nearly_full_is_told_and_ports_go_on() {
             let [_, max] = table();
             crowd(max - max / 20);
             assert!(table()[0] > max - max / 10, "{:?}", table());
+            // It is looked at every 5 s, and whenever ports turn.
+            filter.want(to(12));
+            until(&filter, &to(12)).await;
             let mut applied = filter.applied();
             let told = applied.wait_for(|a| a.warning.is_some());
             let told = tokio::time::timeout(PATIENCE, told).await.unwrap().unwrap().clone();
             let warning = told.warning.unwrap();
             assert!(warning.contains("raise net.netfilter.nf_conntrack_max"), "{warning}");
-            assert_eq!((told.rules, told.problem), (to(11), None), "they are in force");
-            filter.want(to(12));
-            until(&filter, &to(12)).await;
+            assert_eq!((told.rules, told.problem), (to(12), None), "they are in force");
             let flush = Command::new("conntrack").arg("-F").stderr(Stdio::null()).status();
             assert!(flush.unwrap().success());
+            filter.want(to(13));
+            until(&filter, &to(13)).await;
             let over = applied.wait_for(|a| a.warning.is_none());
             assert!(tokio::time::timeout(PATIENCE, over).await.is_ok(), "{:?}", table());
             stop.cancel();
