@@ -51,7 +51,7 @@ fn a_program_starts_the_host_once_and_who_waited_is_let_in() {
     let autostart = |name| format!("incus b3 config set {name}-container boot.autostart=true");
     let after = format!("lab {}\nlab {}", autostart("idler"), autostart("holder"));
     let text = program("recovery.program", &calls, "echo starting", &after);
-    let sentinel = sentinel("recovery", 2261, &format!("{text} }}"));
+    let sentinel = sentinel("recovery", 2381, &format!("{text} }}"));
     let guest = Guest::new(&sentinel, "b3", "revived", "rita");
     // Incus does not start it: it is told to when it looked through its containers already, as
     // when the storage came too late.
@@ -62,11 +62,11 @@ fn a_program_starts_the_host_once_and_who_waited_is_let_in() {
     lab().incus("b3", &["config", "set", "holder-container", "boot.autostart=true"]);
     assert_eq!(sentinel.console(&["stop", "holder", "--hold", "--force"]).status, 0);
     assert_eq!(recovery(&sentinel)["state"], "idle");
-    assert_eq!(log_in(2261, "rita", "revived", "hostname").stdout, "revived-container\n");
+    assert_eq!(log_in(2381, "rita", "revived", "hostname").stdout, "revived-container\n");
 
     power("kill");
     sentinel.wait_log("host is down");
-    let waited = log_in(2261, "rita", "revived", "hostname");
+    let waited = log_in(2381, "rita", "revived", "hostname");
     assert_eq!((waited.stdout.as_str(), waited.status), ("revived-container\n", 0), "{waited:?}");
     assert_eq!(lines(&calls), ["start b3 1 b3"], "once");
     wait("idle again", || recovery(&sentinel)["state"] == "idle");
@@ -94,7 +94,7 @@ fn a_program_that_fails_is_told_and_a_drained_host_is_left_alone() {
     power("revive");
     let calls = file("drained.calls");
     let text = program("drained.program", &calls, "printf 'no \\033[2J quota\\n'; exit 7", "");
-    let sentinel = sentinel("drained", 2262, &format!("{text}, hourly = 1 }}"));
+    let sentinel = sentinel("drained", 2382, &format!("{text}, hourly = 1 }}"));
     let drained = sentinel.console(&["backend", "drain", "b3"]);
     assert_eq!(drained.status, 0, "{drained:?}");
     power("kill");
@@ -126,7 +126,7 @@ fn a_sentinel_that_crashes_again_and_again_does_not_start_a_host_each_time() {
     let calls = file("crashing.calls");
     let text = program("crashing.program", &calls, "exit 7", "");
     let often = "health = { interval = \"200ms\", fall = 2 }";
-    let text = recovering(2264, &format!("{text} }}\n{often}"));
+    let text = recovering(2384, &format!("{text} }}\n{often}"));
     power("kill");
     let start = || {
         let sentinel = Sentinel::spawn(&world().dir, "crashing", &text);
@@ -189,7 +189,7 @@ fn a_cloud_that_refuses_at_first_starts_the_host_once() {
     let cloud = Cloud::start(8461, &calls);
     let recovered = sentinel(
         "cloud",
-        2263,
+        2383,
         "{ kind = \"gce\", project = \"p\", zone = \"z\", instance = \"b3\", \
          endpoint = \"http://127.0.0.1:8461\", metadata = \"http://127.0.0.1:8461\" }\n\
          [[webhook]]\nurl = \"http://127.0.0.1:8461/hook\"",
@@ -197,7 +197,7 @@ fn a_cloud_that_refuses_at_first_starts_the_host_once() {
     let guest = Guest::new(&recovered, "b3", "clouded", "gus");
     power("kill");
     recovered.wait_log("host is down");
-    let waited = log_in(2263, "gus", "clouded", "hostname");
+    let waited = log_in(2383, "gus", "clouded", "hostname");
     assert_eq!((waited.stdout.as_str(), waited.status), ("clouded-container\n", 0), "{waited:?}");
     let called = lines(&calls);
     let starts = called.iter().filter(|call| call.contains("/instances/b3/start"));

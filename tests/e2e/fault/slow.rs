@@ -14,7 +14,7 @@ use std::{
 use super::{assert_told, log_in};
 use crate::harness::{Sentinel, TICK, backend_section, config, in_network, lab, set, world};
 
-const DOOR: u16 = 2265;
+const DOOR: u16 = 2385;
 const PROXY: u16 = 8471;
 
 /// A proxy on the sentinel's loopback before the sshd of `b1`.

@@ -7,10 +7,10 @@ use crate::harness::{Sentinel, world};
 fn a_second_sentinel_with_a_gateway_is_refused() {
     let _alone = alone();
     let dir = &world().dir;
-    let text = config(2277, "ports = [8087]", &["b3"]);
+    let text = config(2347, "ports = [8087]", &["b3"]);
     let first = Sentinel::start(dir, "gateway-first", &text);
     wait_primary(&first, Some("b3"));
-    let text = config(2278, "ports = [8088]", &["b3"]);
+    let text = config(2348, "ports = [8088]", &["b3"]);
     let second = Sentinel::spawn(dir, "gateway-second", &text);
     assert_eq!(second.wait_exit(), Some(1));
     let said = second.log_text();
@@ -28,7 +28,7 @@ fn a_second_sentinel_with_a_gateway_is_refused() {
         let problems = status(&third)["problems"].to_string();
         problems.contains("gateway: keep the packet filter: another sentinel")
     });
-    assert_eq!(log_in(2278).status, 0);
+    assert_eq!(log_in(2348).status, 0);
     wait_primary(&first, Some("b3"));
     stop(&first);
 }

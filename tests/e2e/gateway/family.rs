@@ -52,7 +52,7 @@ fn public_ports_of_ipv6_lead_to_a_backend_of_ipv6() {
     let (_addresses, _web) = (Addresses::new(), Web::start("b3", 8089));
     let before = rules();
     let gateway = "ports = [8089]\nhold = \"1s\"\naddresses = [\"2001:db8::10\", \"203.0.113.10\"]";
-    let text = config(2279, gateway, &["b3"]).replace("198.51.100.13:22", "[2001:db8:2::13]:22");
+    let text = config(2349, gateway, &["b3"]).replace("198.51.100.13:22", "[2001:db8:2::13]:22");
     let text = text + "health = { ports = [8089] }\n";
     let sentinel = Sentinel::start(&world().dir, "gateway-six", &text);
     wait_primary(&sentinel, Some("b3"));

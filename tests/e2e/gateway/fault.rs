@@ -15,7 +15,7 @@ fn problems(sentinel: &Sentinel) -> String {
 fn what_a_human_takes_away_is_put_back() {
     let _alone = alone();
     let (_foreign, _web) = (Foreign::new(), Web::start("b3", 8084));
-    let text = config(2274, "ports = [8084]\nhold = \"1s\"", &["b3"]);
+    let text = config(2344, "ports = [8084]\nhold = \"1s\"", &["b3"]);
     let sentinel = Sentinel::start(&world().dir, "gateway-mend", &text);
     wait_primary(&sentinel, Some("b3"));
     let (right, foreign) = (rules(), foreign_rules());
@@ -51,7 +51,7 @@ fn what_a_human_takes_away_is_put_back() {
 #[test]
 fn without_the_programs_only_the_public_ports_are_away() {
     let _alone = alone();
-    let text = config(2275, "ports = [8085]", &["b3"]);
+    let text = config(2345, "ports = [8085]", &["b3"]);
     let sentinel = Sentinel::spawn_with(
         "sentinel",
         &world().dir,
@@ -62,7 +62,7 @@ fn without_the_programs_only_the_public_ports_are_away() {
     sentinel.wait_log("listening");
     sentinel.wait("it is told", || problems(&sentinel).contains("gateway: run iptables-save"));
     assert_eq!(pool(&sentinel)["in_force"], false);
-    assert_eq!(log_in(2275).status, 0);
+    assert_eq!(log_in(2345).status, 0);
     stop(&sentinel);
 }
 
@@ -84,7 +84,7 @@ fn a_lock_that_somebody_holds_is_told_and_waited_for() {
     on("sentinel", "iptables -P FORWARD ACCEPT");
     let (dir, file) = (&world().dir, world().dir.join("xtables.lock"));
     let before = rules();
-    let text = config(2276, "ports = [8086]\nfirewall = \"iptables-legacy\"", &["b3"]);
+    let text = config(2346, "ports = [8086]\nfirewall = \"iptables-legacy\"", &["b3"]);
     // `--close`: what flock runs does not keep the lock when flock is killed.
     let flock = Command::new("flock")
         .args(["--exclusive", "--close", "--verbose"])
@@ -102,7 +102,7 @@ fn a_lock_that_somebody_holds_is_told_and_waited_for() {
     let sentinel = Sentinel::spawn_with("sentinel", dir, "gateway-lock", &text, &env);
     sentinel.wait_log("listening");
     sentinel.wait("it is told", || problems(&sentinel).contains("xtables lock"));
-    assert_eq!(log_in(2276).status, 0);
+    assert_eq!(log_in(2346).status, 0);
     drop(lock);
     wait_primary(&sentinel, Some("b3"));
     assert!(sentinel.log_text().contains("another packet filter holds rules, too"));

@@ -67,7 +67,7 @@ fn a_host_that_flaps_turns_ports_once_in_a_hold_time_and_is_started_no_more_than
     let recovery = format!(
         "recovery = {{ kind = \"command\", argv = [\"/bin/sh\", \"-c\", \"{start}\"], hourly = 3 }}\n"
     );
-    let text = config(2280, "ports = [8092]\nhold = \"1h\"", &["b3"]) + OFTEN + &recovery;
+    let text = config(2350, "ports = [8092]\nhold = \"1h\"", &["b3"]) + OFTEN + &recovery;
     let mut alive = Some(Alive::on("b3"));
     let sentinel = Sentinel::start(&world().dir, "flapping", &text);
     wait_primary(&sentinel, Some("b3"));
@@ -95,7 +95,7 @@ fn a_host_is_where_its_name_said_last_and_is_found_where_it_comes_back() {
     fs::write(&hosts, format!("{} spot.example\n", address("B3"))).unwrap();
     let section = backend_section("b3");
     let named = set(&section, "[backend]", "address", "\"spot.example:22\"");
-    let text = config(2281, "ports = [8093]\nhold = \"0s\"", &["b3"]).replace(&section, &named);
+    let text = config(2351, "ports = [8093]\nhold = \"0s\"", &["b3"]).replace(&section, &named);
     let alive = Alive::on("b3");
     let mount = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
     let hosts_file = hosts.display().to_string();

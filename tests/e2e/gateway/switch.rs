@@ -34,7 +34,7 @@ fn public_ports_follow_their_backend_down_and_up() {
     let _alone = alone();
     let (_foreign, _web) = (Foreign::new(), Web::start("b3", 8081));
     let before = rules();
-    let text = config(2271, "ports = [8081]\nhold = \"1s\"", &["b3"]);
+    let text = config(2341, "ports = [8081]\nhold = \"1s\"", &["b3"]);
     let sentinel = Sentinel::start(&world().dir, "gateway-follow", &text);
     wait_primary(&sentinel, Some("b3"));
     assert_eq!(ask(public(8081)).unwrap(), "b3 sees 198.51.100.1");
@@ -121,7 +121,7 @@ fn the_next_backend_takes_over_and_serves_who_was_on_the_way() {
     let (_foreign, _b1, _b3) = (Foreign::new(), Web::start("b1", 8082), Web::start("b3", 8082));
     let before = rules();
     let gateway = "ports = [8082, \"8082/udp\"]\nfailover = true\nhold = \"2s\"";
-    let text = config(2272, gateway, &["b3", "b1"]);
+    let text = config(2342, gateway, &["b3", "b1"]);
     let sentinel = Sentinel::start(&world().dir, "gateway-over", &text);
     wait_primary(&sentinel, Some("b3"));
     let foreign = foreign_rules();
@@ -172,7 +172,7 @@ fn foreign_rules_are_the_same_over_a_hundred_failovers() {
     let before = rules();
     let gateway = "ports = [8089]\nfailover = true\nhold = \"0s\"";
     let often = "health = { ports = [8090], interval = \"100ms\", fall = 2, rise = 1 }\n";
-    let text = config(2279, gateway, &["b3", "b1"]);
+    let text = config(2352, gateway, &["b3", "b1"]);
     let text = text.replacen(
         "pool = \"web\"\n[[backend]]",
         &format!("pool = \"web\"\n{often}[[backend]]"),
@@ -200,7 +200,7 @@ fn foreign_rules_are_the_same_over_a_hundred_failovers() {
 fn a_conversation_by_udp_outlives_a_time_without_any_backend() {
     let _alone = alone();
     let (_foreign, _web) = (Foreign::new(), Web::start("b3", 8083));
-    let text = config(2273, "ports = [\"8083/udp\"]\nhold = \"1s\"", &["b3"]);
+    let text = config(2343, "ports = [\"8083/udp\"]\nhold = \"1s\"", &["b3"]);
     let sentinel = Sentinel::start(&world().dir, "gateway-udp", &text);
     wait_primary(&sentinel, Some("b3"));
     let udp = udp_client(8083);

@@ -11,12 +11,12 @@ fn each_name_gets_its_certificate_and_everybody_the_page() {
     certify(&dir, "site", &["site.example", "www.site.example"], 90);
     certify(&dir, "wild", &["*.wild.example"], 90);
     let certificates = files(&dir, "site", "") + &files(&dir, "wild", "");
-    let text = config(&world().dir, 2270, &section(2271, 2272, &certificates));
+    let text = config(&world().dir, 2360, &section(2361, 2362, &certificates));
     let sentinel = Sentinel::start(&world().dir, "names", &text);
     let (site, wild) = (fingerprint(&dir, "site"), fingerprint(&dir, "wild"));
     sentinel.wait("both are served", || {
-        shown(2272, "-servername a.wild.example", "fingerprint") == wild
-            && shown(2272, "-servername www.site.example -tls1_2", "fingerprint") == site
+        shown(2362, "-servername a.wild.example", "fingerprint") == wild
+            && shown(2362, "-servername www.site.example -tls1_2", "fingerprint") == site
     });
     for (options, expected) in [
         ("-servername site.example -tls1_3", &site),
@@ -25,52 +25,52 @@ fn each_name_gets_its_certificate_and_everybody_the_page() {
         ("-noservername", &site),
         ("-servername a.b.wild.example", &site),
     ] {
-        assert_eq!(shown(2272, options, "fingerprint"), *expected, "{options}");
+        assert_eq!(shown(2362, options, "fingerprint"), *expected, "{options}");
     }
     let crt = dir.join("site.crt").display().to_string();
     let page = world().client(&format!(
-        "curl -s --cacert {crt} --resolve site.example:2272:$DOOR -w '%{{stderr}}%{{http_code}}' \
-         -H 'Accept: text/html' https://site.example:2272/some/path?x"
+        "curl -s --cacert {crt} --resolve site.example:2362:$DOOR -w '%{{stderr}}%{{http_code}}' \
+         -H 'Accept: text/html' https://site.example:2362/some/path?x"
     ));
     assert_eq!((page.status, page.stderr.as_str()), (0, "503"), "{page:?}");
     assert!(page.stdout.contains("<h1>Back in a moment</h1>"), "{page:?}");
-    let api = ask("-H 'Accept: application/json' http://$DOOR:2271/v1/things");
+    let api = ask("-H 'Accept: application/json' http://$DOOR:2361/v1/things");
     let json: serde_json::Value = serde_json::from_str(&api.stdout).unwrap();
     assert_eq!((&json["status"], api.stderr.as_str()), (&"maintenance".into(), "503"));
-    let health = ask("https://$DOOR:2272/healthz");
+    let health = ask("https://$DOOR:2362/healthz");
     assert_eq!((health.stdout.as_str(), health.stderr.as_str()), ("maintenance\n", "503"));
-    let head = ask("-I http://$DOOR:2271/");
+    let head = ask("-I http://$DOOR:2361/");
     assert!(head.stdout.to_lowercase().contains("retry-after: 5\r\n"), "{head:?}");
     for method in ["PROPFIND", "DELETE", "POST -d @/etc/services"] {
-        assert_eq!(ask(&format!("-X {method} http://$DOOR:2271/")).stderr, "503", "{method}");
+        assert_eq!(ask(&format!("-X {method} http://$DOOR:2361/")).stderr, "503", "{method}");
     }
     let status = sentinel.console(&["status", "--json"]).stdout;
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     assert_eq!(status["certificates"][0]["names"][1], "www.site.example", "{status}");
 
     // The ports are taken: nobody else gets half of them.
-    let text = config(&world().dir, 2273, &section(2274, 2272, ""));
+    let text = config(&world().dir, 2363, &section(2364, 2362, ""));
     let second = Sentinel::spawn(&world().dir, "names-too", &text);
     assert_eq!(second.wait_exit(), Some(1));
     let told =
-        "error: listen on 203.0.113.10:2272 for the maintenance page: Address already in use";
+        "error: listen on 203.0.113.10:2362 for the maintenance page: Address already in use";
     assert!(second.log_text().contains(told), "{}", second.log_text());
 }
 
 #[test]
 fn files_are_followed_and_the_last_good_certificate_stays() {
     let dir = fresh("tls-files");
-    let text = config(&world().dir, 2275, &section(2276, 2277, &files(&dir, "site", "")));
+    let text = config(&world().dir, 2365, &section(2366, 2367, &files(&dir, "site", "")));
     let sentinel = Sentinel::start(&world().dir, "files", &text);
     let serves = |what: &str, expected: &str| {
-        sentinel.wait(what, || shown(2277, "-servername s.example", "fingerprint") == expected);
+        sentinel.wait(what, || shown(2367, "-servername s.example", "fingerprint") == expected);
     };
     let tells = |words: &str| {
         sentinel.wait(words, || sentinel.console(&["status"]).stdout.contains(words));
     };
     tells("site.crt: No such file");
-    tells("203.0.113.10:2277 has no certificate but one of its own");
-    let own = shown(2277, "-servername s.example", "subject");
+    tells("203.0.113.10:2367 has no certificate but one of its own");
+    let own = shown(2367, "-servername s.example", "subject");
     assert!(own.contains("maintenance.invalid"), "{own}");
 
     certify(&dir, "site", &["s.example"], 90);
@@ -104,7 +104,7 @@ fn files_are_followed_and_the_last_good_certificate_stays() {
     certify_years(&dir, "site", "s.example", 2090, 2091);
     serves("the one that is not valid yet", &fingerprint(&dir, "site"));
     tells("not valid before 2090-01-01");
-    assert_eq!(ask("https://$DOOR:2277/").stderr, "503");
+    assert_eq!(ask("https://$DOOR:2367/").stderr, "503");
 }
 
 #[test]
@@ -128,12 +128,12 @@ fn certificates_come_out_of_containers() {
     let certificates = "[[maintenance.certificate]]\ncontainer = \"tlsweb\"\ncaddy = \"/srv/caddy\"\n\
         [[maintenance.certificate]]\nfrom = \"b1\"\ninstance = \"tlsweb-container\"\n\
         certificate = \"/srv/live/x.crt\"\nkey = \"/srv/live/x.key\"\n";
-    let text = config(&world().dir, 2278, &section(2279, 2280, certificates));
+    let text = config(&world().dir, 2368, &section(2369, 2370, certificates));
     let sentinel = Sentinel::start(&world().dir, "inside", &text);
     sentinel.wait("both are served", || {
         ["caddy", "link"].iter().all(|name| {
             let options = format!("-servername {name}.example");
-            shown(2280, &options, "fingerprint") == fingerprint(&dir, name)
+            shown(2370, &options, "fingerprint") == fingerprint(&dir, name)
         })
     });
 }

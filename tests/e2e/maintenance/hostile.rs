@@ -16,7 +16,7 @@ for i in range(crowd):
     s = socket.socket()
     s.settimeout(10)
     try:
-        s.connect((os.environ['DOOR'], 2285 + i % 2))
+        s.connect((os.environ['DOOR'], 2375 + i % 2))
         s.send(said[i // 2 % 4])
     except OSError:
         pass
@@ -29,7 +29,7 @@ time.sleep(1000)
 
 #[test]
 fn a_crowd_of_hostile_clients_keeps_nobody_out() {
-    let text = config(&world().dir, 2284, &section(2285, 2286, ""));
+    let text = config(&world().dir, 2374, &section(2375, 2376, ""));
     let sentinel = Sentinel::start(&world().dir, "crowd", &text);
     // From another address than the crowd's, and from the same one.
     let page = |from: &str, port: &str| {
@@ -38,16 +38,16 @@ fn a_crowd_of_hostile_clients_keeps_nobody_out() {
         )
     };
     let others =
-        page("192.0.2.12", "http://$DOOR:2285/") + &page("192.0.2.12", "https://$DOOR:2286/");
+        page("192.0.2.12", "http://$DOOR:2375/") + &page("192.0.2.12", "https://$DOOR:2376/");
     // While its own crowd comes in, an address may lose any of its connections.
     let all = others.clone()
-        + &page("192.0.2.10", "http://$DOOR:2285/")
-        + &page("192.0.2.10", "https://$DOOR:2286/");
+        + &page("192.0.2.10", "http://$DOOR:2375/")
+        + &page("192.0.2.10", "https://$DOOR:2376/");
     let crowd = format!(
         "ulimit -n 20000\nexport CROWD={}\ncat >crowd.py <<'END'\n{CROWD}END\npython3 crowd.py &\n\
          until [ -e half ]; do sleep 0.05; done\n{others}\
          until [ -e all ]; do sleep 0.05; done\n{all}\
-         ssh -F $CFG -p 2284 -l alice -i $DIR/alice $DOOR 'id -un'\nkill %1",
+         ssh -F $CFG -p 2374 -l alice -i $DIR/alice $DOOR 'id -un'\nkill %1",
         // Twice what both ports serve. With 10,000 the other hosts of a lab hear nothing for seconds.
         figure(2_000, 10_000)
     );
@@ -59,7 +59,7 @@ fn a_crowd_of_hostile_clients_keeps_nobody_out() {
     sentinel.settle();
     let run = world().client(&crowd);
     assert_eq!(run.stdout, expected, "{run:?}");
-    let long = ask("-H \"X-Long: $(head -c 40000 /dev/zero | tr '\\0' x)\" http://$DOOR:2285/");
+    let long = ask("-H \"X-Long: $(head -c 40000 /dev/zero | tr '\\0' x)\" http://$DOOR:2375/");
     assert_eq!(long.stderr, "431", "{long:?}");
-    assert_eq!(ask("http://$DOOR:2285/").stderr, "503");
+    assert_eq!(ask("http://$DOOR:2375/").stderr, "503");
 }

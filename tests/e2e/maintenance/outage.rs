@@ -27,8 +27,8 @@ fn the_certificates_of_a_host_outlive_it_and_the_page_says_for_how_long_it_is_aw
     certify(&dir, "site", &["host.example"], 90);
     readable(&dir, "site.key", 0o600);
     let certificates = files(&dir, "site", "from = \"b3\"\n") + &caddy(&dir);
-    let more = backend_section("b3") + &section(2282, 2283, &certificates);
-    let text = config(&world().dir, 2281, &more);
+    let more = backend_section("b3") + &section(2372, 2373, &certificates);
+    let text = config(&world().dir, 2371, &more);
     let sentinel = Sentinel::start(&world().dir, "host", &text);
     sentinel.wait("the key cannot be read", || {
         let status = sentinel.console(&["status"]).stdout;
@@ -37,7 +37,7 @@ fn the_certificates_of_a_host_outlive_it_and_the_page_says_for_how_long_it_is_aw
     readable(&dir, "site.key", 0o644);
     let serves = |sentinel: &Sentinel, host: &str, expected: &str| {
         let options = format!("-servername {host}");
-        sentinel.wait(host, || shown(2283, &options, "fingerprint") == expected);
+        sentinel.wait(host, || shown(2373, &options, "fingerprint") == expected);
     };
     let shop = fingerprint(&dir.join("store/certificates/acme/shop.example"), "shop.example");
     serves(&sentinel, "host.example", &fingerprint(&dir, "site"));
@@ -51,12 +51,12 @@ fn the_certificates_of_a_host_outlive_it_and_the_page_says_for_how_long_it_is_aw
 
     power("kill");
     let told = || {
-        let run = ask("-H 'Accept: application/json' http://$DOOR:2282/");
+        let run = ask("-H 'Accept: application/json' http://$DOOR:2372/");
         serde_json::from_str::<serde_json::Value>(&run.stdout).unwrap()
     };
     sentinel.wait("the page says since when", || told()["since"].is_string());
     sentinel.wait("and for how long", || told()["away_seconds"].as_u64() >= Some(1));
-    let page = ask("-H 'Accept: text/html' http://$DOOR:2282/").stdout;
+    let page = ask("-H 'Accept: text/html' http://$DOOR:2372/").stdout;
     assert!(page.contains("The machine behind this site went away "), "{page}");
 
     assert_eq!(sentinel.console(&["backend", "drain", "b3"]).status, 0);
@@ -66,13 +66,13 @@ fn the_certificates_of_a_host_outlive_it_and_the_page_says_for_how_long_it_is_aw
 
     // How long it was away is known to the next sentinel.
     power("revive");
-    let outages = world().dir.join("state-2281/outages.json");
+    let outages = world().dir.join("state-2371/outages.json");
     sentinel.wait("it is over and kept", || outages.exists() && told()["since"].is_null());
     sentinel.signal("TERM");
     assert_eq!(sentinel.wait_exit(), Some(0));
     drop(sentinel);
     power("kill");
-    let kept = world().dir.join("state-2281/certificates.json");
+    let kept = world().dir.join("state-2371/certificates.json");
     assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
     // Not even the files are there any more.
     fs::rename(&dir, world().dir.join("tls-host-gone")).unwrap();
@@ -85,7 +85,7 @@ fn the_certificates_of_a_host_outlive_it_and_the_page_says_for_how_long_it_is_aw
     let outages = fs::read_to_string(outages).unwrap();
     let usual = &told()["usual_seconds"];
     assert_eq!(outages, format!("{{\"b3\":[{usual}]}}"));
-    let page = ask("-H 'Accept: text/html' http://$DOOR:2282/").stdout;
+    let page = ask("-H 'Accept: text/html' http://$DOOR:2372/").stdout;
     let usually = format!("That usually takes {usual} second");
     assert!(page.contains(&usually) || page.contains("it takes longer than usual"), "{page}");
     power("revive");

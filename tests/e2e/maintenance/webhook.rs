@@ -96,8 +96,8 @@ fn a_certificate_that_ends_is_told_at_the_latest_when_the_sentinel_stops() {
         "[[webhook]]\nurl = \"http://127.0.0.1:{PORT}/\"\nevents = [\"certificate\"]\n\
          [[webhook]]\nurl = \"http://127.0.0.1:1/\"\nevents = [\"certificate\"]\n"
     );
-    let text = section(2288, 2289, &files(&dir, "site", "")) + &hooks;
-    let sentinel = Sentinel::start(&world().dir, "told", &config(&world().dir, 2287, &text));
+    let text = section(2291, 2292, &files(&dir, "site", "")) + &hooks;
+    let sentinel = Sentinel::start(&world().dir, "told", &config(&world().dir, 2290, &text));
     sentinel.wait("it is told", || receiver.all("certificate.expires").len() == 1);
     let event = &receiver.all("certificate.expires")[0];
     assert_eq!(

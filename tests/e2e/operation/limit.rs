@@ -37,7 +37,7 @@ fn kexinit() -> Vec<u8> {
 #[test]
 fn whoever_stops_before_the_login_is_sent_away() {
     let dir = &world().dir;
-    let text = set(&config(dir, 2271, ""), "ssh", "login_grace", "\"3s\"");
+    let text = set(&config(dir, 2471, ""), "ssh", "login_grace", "\"3s\"");
     let sentinel = Sentinel::start(dir, "grace", &text);
     sentinel.wait_until_listed(&["alice"]);
     let mut hello = b"SSH-2.0-slow\r\n".to_vec();
@@ -48,7 +48,7 @@ fn whoever_stops_before_the_login_is_sent_away() {
     fs::write(dir.join("hello-half"), "SSH-2.0-sl").unwrap();
     let run = world().client(
         "for stage in nothing half ident kexinit; do {\n\
-           t=${EPOCHREALTIME/.}; exec 3<>/dev/tcp/$DOOR/2271; cat $DIR/hello-$stage >&3\n\
+           t=${EPOCHREALTIME/.}; exec 3<>/dev/tcp/$DOOR/2471; cat $DIR/hello-$stage >&3\n\
            timeout 15 cat <&3 >got-$stage; s=$?; echo \"$stage $s $(( (${EPOCHREALTIME/.} - t) / 1000 ))\" >end-$stage\n\
          } & done; wait; cat end-*; grep -c curve25519-sha256 -a got-kexinit; grep -ac SSH-2.0 got-nothing",
     );
@@ -66,23 +66,23 @@ fn whoever_stops_before_the_login_is_sent_away() {
     });
     // Sessions are not bound by it.
     let run =
-        world().client("ssh -F $CFG -p 2271 -i $DIR/alice -l alice $DOOR 'sleep 4; echo slept'");
+        world().client("ssh -F $CFG -p 2471 -i $DIR/alice -l alice $DOOR 'sleep 4; echo slept'");
     assert_eq!(run.stdout, "slept\n", "{run:?}");
 }
 
 #[test]
 fn one_source_that_does_not_log_in_leaves_room_for_others() {
     let dir = &world().dir;
-    let text = set(&config(dir, 2272, ""), "ssh", "max_startups_per_source", "3");
+    let text = set(&config(dir, 2472, ""), "ssh", "max_startups_per_source", "3");
     let sentinel = Sentinel::start(dir, "caps", &text);
     sentinel.wait_until_listed(&["alice"]);
     let run = world().client(
-        "for fd in 3 4 5; do eval \"exec $fd<>/dev/tcp/$DOOR/2272\"; read -r -u $fd ident; echo \"${ident%% *}\"; done\n\
-         exec 6<>/dev/tcp/$DOOR/2272; timeout 10 cat <&6 >fourth; echo \"fourth $? $(wc -c <fourth)\"\n\
-         ssh -F $CFG -p 2272 -i $DIR/alice -l alice $DOOR true 2>/dev/null; echo \"ssh $?\"\n\
-         ssh -b 192.0.2.14 -F $CFG -p 2272 -i $DIR/alice -l alice $DOOR 'echo other'\n\
+        "for fd in 3 4 5; do eval \"exec $fd<>/dev/tcp/$DOOR/2472\"; read -r -u $fd ident; echo \"${ident%% *}\"; done\n\
+         exec 6<>/dev/tcp/$DOOR/2472; timeout 10 cat <&6 >fourth; echo \"fourth $? $(wc -c <fourth)\"\n\
+         ssh -F $CFG -p 2472 -i $DIR/alice -l alice $DOOR true 2>/dev/null; echo \"ssh $?\"\n\
+         ssh -b 192.0.2.14 -F $CFG -p 2472 -i $DIR/alice -l alice $DOOR 'echo other'\n\
          exec 3>&-; i=0\n\
-         until ssh -F $CFG -p 2272 -i $DIR/alice -l alice $DOOR 'echo room again' 2>/dev/null; do\n\
+         until ssh -F $CFG -p 2472 -i $DIR/alice -l alice $DOOR 'echo room again' 2>/dev/null; do\n\
            i=$((i + 1)); [ $i -lt 100 ] || exit 1; done",
     );
     let ident = "SSH-2.0-OpenSSH_9.9\n".repeat(3);
@@ -92,11 +92,11 @@ fn one_source_that_does_not_log_in_leaves_room_for_others() {
 #[test]
 fn sessions_do_not_count_against_the_cap() {
     let dir = &world().dir;
-    let text = set(&config(dir, 2273, ""), "ssh", "max_startups_per_source", "1");
+    let text = set(&config(dir, 2473, ""), "ssh", "max_startups_per_source", "1");
     let sentinel = Sentinel::start(dir, "one-each", &text);
     sentinel.wait_until_listed(&["alice"]);
     let run = world().client(
-        "go() { ssh -F $CFG -p 2273 -i $DIR/alice -l alice $DOOR \"$@\"; }\n\
+        "go() { ssh -F $CFG -p 2473 -i $DIR/alice -l alice $DOOR \"$@\"; }\n\
          for i in 1 2 3; do mkfifo in$i; go 'echo in; cat' <in$i >out$i & eval \"exec 1$i>in$i\"; until [ -s out$i ]; do :; done; done\n\
          cat out1 out2 out3; go 'echo fourth'; exec 11>&- 12>&- 13>&-; wait",
     );

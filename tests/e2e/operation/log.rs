@@ -27,8 +27,8 @@ fn printable(log: &str) {
 #[test]
 fn text_lines_are_ours_alone() {
     let dir = &world().dir;
-    let sentinel = Sentinel::start(dir, "text-log", &config(dir, 2261, ""));
-    attack(2261);
+    let sentinel = Sentinel::start(dir, "text-log", &config(dir, 2461, ""));
+    attack(2461);
     sentinel.signal("TERM");
     assert_eq!(sentinel.wait_exit(), Some(0));
     let log = sentinel.log_text();
@@ -42,10 +42,10 @@ fn text_lines_are_ours_alone() {
 #[test]
 fn json_lines_parse_every_one() {
     let dir = &world().dir;
-    let text = set(&config(dir, 2262, ""), "log", "format", "\"json\"");
+    let text = set(&config(dir, 2462, ""), "log", "format", "\"json\"");
     let text = set(&text, "log", "level", "\"debug\"");
     let sentinel = Sentinel::start(dir, "json-log", &text);
-    attack(2262);
+    attack(2462);
     sentinel.signal("TERM");
     assert_eq!(sentinel.wait_exit(), Some(0));
     let log = sentinel.log_text();

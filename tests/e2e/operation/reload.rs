@@ -103,7 +103,7 @@ fn a_good_reload_takes_keys_away_and_brings_backends_routes_and_levels() {
 #[test]
 fn a_host_that_is_watched_in_another_way_keeps_its_connection_and_its_sessions() {
     let dir = &world().dir;
-    let text = config(dir, 2234, "");
+    let text = config(dir, 2235, "");
     let sentinel = Sentinel::start(dir, "watched", &text);
     sentinel.wait_until_listed(&["alice", "bob"]);
     let b1 = || {
@@ -115,7 +115,7 @@ fn a_host_that_is_watched_in_another_way_keeps_its_connection_and_its_sessions()
     let (here, go) = (dir.join("watched.here"), dir.join("watched.go"));
     let open = thread::spawn(|| {
         world().client(
-            "ssh -F $CFG -p 2234 -i $DIR/alice -l alice $DOOR 'echo here; read -r l; echo $l' \
+            "ssh -F $CFG -p 2235 -i $DIR/alice -l alice $DOOR 'echo here; read -r l; echo $l' \
              < <(until [ -e $DIR/watched.go ]; do sleep 0.1; done; echo on) >$DIR/watched.here; \
              echo $?; cat $DIR/watched.here",
         )

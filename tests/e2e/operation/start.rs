@@ -23,7 +23,7 @@ fn check(text: &str, name: &str) -> Run {
 
 #[test]
 fn a_bad_configuration_is_refused_with_all_its_mistakes() {
-    let good = config(&world().dir, 2251, "");
+    let good = config(&world().dir, 2451, "");
     let bad = set(&good, "ssh", "lissten", "[]");
     let bad = set(&bad, "log", "level", "\"a=b=c\"").replace("user = \"containarium\"", "usr = 7");
     let (status, stderr) = fails("mistakes", &bad);
@@ -52,10 +52,10 @@ fn a_bad_configuration_is_refused_with_all_its_mistakes() {
 #[test]
 fn host_keys_are_made_once_and_never_replaced() {
     let keys = fresh("own-keys").join("keys");
-    let text = config(&world().dir, 2252, "");
+    let text = config(&world().dir, 2452, "");
     let text = set(&text, "ssh", "host_keys", &format!("\"{}\"", keys.display()));
     let public = || fs::read_to_string(keys.join("ssh_host_ed25519_key.pub")).unwrap();
-    let shown = || world().client("ssh-keyscan -p 2252 -t ed25519 $DOOR 2>/dev/null").stdout;
+    let shown = || world().client("ssh-keyscan -p 2452 -t ed25519 $DOOR 2>/dev/null").stdout;
     let stop = |sentinel: &Sentinel| {
         sentinel.signal("TERM");
         assert_eq!(sentinel.wait_exit(), Some(0));
@@ -88,22 +88,22 @@ fn host_keys_are_made_once_and_never_replaced() {
 #[test]
 fn what_another_sentinel_holds_is_not_taken() {
     let dir = &world().dir;
-    let text = config(dir, 2253, "");
+    let text = config(dir, 2453, "");
     let first = Sentinel::start(dir, "holder", &text);
     first.wait_until_listed(&["alice"]);
     let (status, stderr) = fails("same-port", &text);
     assert_eq!(status, Some(1), "{stderr}");
     assert!(
-        stderr.contains("error: listen on 203.0.113.10:2253: Address already in use"),
+        stderr.contains("error: listen on 203.0.113.10:2453: Address already in use"),
         "{stderr}"
     );
     let socket = first.control_socket();
-    let other = config(dir, 2254, "").replace("control-2254", "control-2253");
+    let other = config(dir, 2454, "").replace("control-2454", "control-2453");
     let (status, stderr) = fails("same-socket", &other);
     assert_eq!(status, Some(1), "{stderr}");
     assert!(stderr.contains("another sentinel is running"), "{stderr}");
     assert!(stderr.contains(&socket.display().to_string()), "{stderr}");
     // The first one did not notice.
     assert_eq!(first.console(&["version"]).status, 0);
-    assert_eq!(log_in(2253, "alice", "alice", "true").status, 0);
+    assert_eq!(log_in(2453, "alice", "alice", "true").status, 0);
 }

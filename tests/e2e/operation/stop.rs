@@ -10,13 +10,13 @@ use crate::harness::{Sentinel, config, set, world};
 #[test]
 fn live_sessions_go_on_until_the_drain_is_over_and_are_told() {
     let dir = &world().dir;
-    let text = set(&config(dir, 2241, ""), "ssh", "drain", "\"4s\"");
+    let text = set(&config(dir, 2441, ""), "ssh", "drain", "\"4s\"");
     let sentinel = Sentinel::start(dir, "drain", &text);
     sentinel.wait_until_listed(&["alice", "bob"]);
     let session = |name: &'static str, command: &'static str| {
         thread::spawn(move || {
             world()
-                .client(&format!("ssh -F $CFG -p 2241 -i $DIR/{name} -l {name} $DOOR '{command}'"))
+                .client(&format!("ssh -F $CFG -p 2441 -i $DIR/{name} -l {name} $DOOR '{command}'"))
         })
     };
     // One writes on until it is ended; one ends by itself, but only after the signal.
@@ -31,7 +31,7 @@ fn live_sessions_go_on_until_the_drain_is_over_and_are_told() {
     let began = Instant::now();
     sentinel.signal("TERM");
     sentinel.wait_log("waiting for sessions to end");
-    let new = world().client("ssh -F $CFG -p 2241 -i $DIR/alice -l alice $DOOR true");
+    let new = world().client("ssh -F $CFG -p 2441 -i $DIR/alice -l alice $DOOR true");
     assert!(new.status == 255 && new.stderr.contains("Connection refused"), "{new:?}");
     crate::harness::lab().incus("b2", &["exec", "bob-container", "--", "touch", "/tmp/drain-ends"]);
     let short = short.join().unwrap();
@@ -54,7 +54,7 @@ fn live_sessions_go_on_until_the_drain_is_over_and_are_told() {
 fn without_sessions_it_ends_at_once() {
     let dir = &world().dir;
     for (signal, drain) in [("TERM", "\"1h\""), ("INT", "\"0s\"")] {
-        let text = set(&config(dir, 2242, ""), "ssh", "drain", drain);
+        let text = set(&config(dir, 2442, ""), "ssh", "drain", drain);
         let sentinel = Sentinel::start(dir, "idle", &text);
         sentinel.wait_until_listed(&["alice"]);
         let socket = sentinel.control_socket();
@@ -63,7 +63,7 @@ fn without_sessions_it_ends_at_once() {
         let there = dir.join(format!("idle-{signal}"));
         let idle = thread::spawn(move || {
             world().client(&format!(
-                "exec 3<>/dev/tcp/$DOOR/2242; echo SSH-2.0-idle >&3; read -r -u 3 ident\n\
+                "exec 3<>/dev/tcp/$DOOR/2442; echo SSH-2.0-idle >&3; read -r -u 3 ident\n\
                  echo $ident >$DIR/idle-{signal}; cat <&3 >/dev/null"
             ))
         });
