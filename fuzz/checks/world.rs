@@ -51,8 +51,8 @@ impl World {
         let tls = Arc::new(ClientCertificate::generate().unwrap());
         let identity = Identity { ssh: link.clone(), tls: tls.clone() };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let monitor = Monitor::start(Vec::new(), &tasks, stop.clone());
-        let fleet = Fleet::start(&[], identity, Path::new("/nonexistent"), &tasks, stop);
+        let fleet = Fleet::start(&[], identity, Path::new("/nonexistent"), &tasks, stop.clone());
+        let monitor = Monitor::start(Vec::new(), fleet.tunnels(), &tasks, stop);
         let (outages, recoveries) =
             (watch::channel(Arc::default()).1, watch::channel(Arc::default()).1);
         let hold = Hold::new(configured.clone(), fleet.clone(), monitor, outages, recoveries);

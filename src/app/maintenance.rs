@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Running, StartError};
 use crate::{
     clock,
-    config::{Backend, BackendAddress, Config, GatewayPool, Maintenance, Topic},
+    config::{Backend, Config, GatewayPool, Maintenance, Topic},
     gateway::{
         certificate::{Certificates, Expiry, Keystore, Tell},
         page::{Effort, Known, Listener, Member, Outage, PageError, Site, Tls},
@@ -162,7 +162,7 @@ fn members(config: &Config, known: &Hosts) -> Vec<Member> {
     let of = |pool: &GatewayPool| {
         // Without failover its ports lead to the first of them, or nowhere.
         let candidates = if pool.failover { usize::MAX } else { 1 };
-        let leads = |b: &&Arc<Backend>| b.pool == pool.pool && b.address != BackendAddress::Local;
+        let leads = |b: &&Arc<Backend>| b.pool == pool.pool && b.address.takes_ports();
         let hosts = config.backends.iter().filter(leads);
         hosts.take(candidates).map(member).collect::<Vec<_>>()
     };

@@ -185,7 +185,7 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let key_use_file = state_dir.join("key-use.json");
     let record = Record::load(state_dir.join("outages.json"));
     let recoveries = state_dir.join("recoveries.json");
-    let monitor = Monitor::start(hosts(&config), &tasks, stop.clone());
+    let monitor = Monitor::start(hosts(&config), fleet.tunnels(), &tasks, stop.clone());
     let (publish, config) = watch::channel(Arc::new(config));
     let webhooks = webhook::Sender::start(config.clone(), Web::new(), &tasks, stop.clone());
     let surroundings = Surroundings {

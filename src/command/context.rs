@@ -169,7 +169,7 @@ impl Context {
         match (self.principal.role, &self.principal.key) {
             (Role::Admin, _) => inventory.containers().cloned().collect(),
             (Role::Member, Some(key)) => inventory.opened_by(key).cloned().collect(),
-            (Role::Member, None) => Vec::new(),
+            (Role::Member, None) | (Role::Node, _) => Vec::new(),
         }
     }
 

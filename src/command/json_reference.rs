@@ -39,7 +39,9 @@ fn hosts() -> Vec<Example> {
              theirs from. `health.state` is `unknown`, `up`, `suspect`, `down` or `recovering`. \
              `recovery.state` is `idle`, `held`, `asking`, `starting`, `resetting` (`since`) or \
              `waiting` (`next`); `recovery.alarm` is `exhausted`, `missing`, `refused`, \
-             `unreachable`, `late` or `null`; `recovery` is `null` where nobody starts the host.",
+             `unreachable`, `late` or `null`; `recovery` is `null` where nobody starts the host. \
+             `tunnel` (`connected`, `since`, `source`, `streams`) is `null` of a host that does not \
+             connect by itself.",
             answer("backend list --json"),
         ),
         (

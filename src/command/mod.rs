@@ -214,7 +214,8 @@ fn authorize(principal: &Principal, right: Right) -> Result<(), Failure> {
     match (principal.role, right) {
         (Role::Admin, Right::Enter | Right::See | Right::Administer)
         | (Role::Member, Right::Enter | Right::See) => Ok(()),
-        (Role::Member, Right::Administer) => {
+        (Role::Member, Right::Administer)
+        | (Role::Node, Right::Enter | Right::See | Right::Administer) => {
             Err(Failure::new(Kind::NotPermitted, "only administrators may do this")
                 .hint("type `whoami` to see who you are here"))
         }

@@ -27,6 +27,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
             let visible = context.visible(&context.snapshot());
             ("member", visible.iter().map(|c| c.name.to_string()).collect())
         }
+        Role::Node => ("node", Vec::new()),
     };
     let view = WhoAmI {
         name: principal.name.clone(),

@@ -22,18 +22,21 @@ const HTTPS_PORT: &str = "8443";
 
 const FORM: &str = "for instance \"198.51.100.2:22\", \"host.example.org\" or \"[2001:db8::1]:22\"";
 
-/// Where a backend's Incus is: here, behind an sshd, or behind HTTPS; the latter as `HOST:PORT`.
+/// Where a backend's Incus is: here, behind an sshd, or behind HTTPS; those as `HOST:PORT`. Or
+/// behind an sshd whose host makes the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     Local,
     Remote(String),
     Https(String),
+    Tunnel,
 }
 
 /// A backend's address.
 pub(super) fn place(node: &Node) -> Read<Place> {
     match text(node)? {
         "local" => Ok(Place::Local),
+        "tunnel" => Ok(Place::Tunnel),
         near if near.eq_ignore_ascii_case("local") || near == "localhost" => {
             Err(Fault::new(format!("\"{near}\" is ambiguous"))
                 .hint("an Incus on this machine is \"local\"; an sshd on it is \"127.0.0.1:22\""))

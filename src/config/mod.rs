@@ -234,8 +234,8 @@ pub enum BackendAddress {
     },
     /// Through its sshd.
     Ssh {
-        /// `HOST:PORT`, as written; the host may be a name.
-        address: String,
+        /// Where that is.
+        address: SshAddress,
         /// An account there that may use the Incus socket.
         user: String,
         /// The sshd's pinned host key.
@@ -243,6 +243,36 @@ pub enum BackendAddress {
         /// A private key file instead of the sentinel's link key.
         identity: Option<PathBuf>,
     },
+}
+
+impl BackendAddress {
+    /// Whether public ports can be led to its host: not to this machine, whose ports they are, and
+    /// not to one that nobody can dial.
+    #[must_use]
+    pub fn takes_ports(&self) -> bool {
+        match self {
+            Self::Local | Self::Ssh { address: SshAddress::Tunnel(_), .. } => false,
+            Self::Ssh { address: SshAddress::Network(_), .. } | Self::Https { .. } => true,
+        }
+    }
+}
+
+/// Where the sshd of a backend is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SshAddress {
+    /// `HOST:PORT`, as written; the host may be a name.
+    Network(String),
+    /// Behind a connection that its host makes to us, under this key.
+    Tunnel(AuthorizedKey),
+}
+
+impl fmt::Display for SshAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(address) => f.write_str(address),
+            Self::Tunnel(_) => f.write_str("its tunnel"),
+        }
+    }
 }
 
 /// A fixed way to any sshd.

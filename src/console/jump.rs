@@ -78,6 +78,7 @@ fn usable(visit: &Visit, inventory: &Inventory) -> Result<Vec<Arc<Container>>, J
         Visit::Console(Principal { role: Role::Admin, .. }, _) => {
             Ok(inventory.containers().chain(inventory.duplicates()).cloned().collect())
         }
+        Visit::Console(Principal { role: Role::Node, .. }, _) => Ok(Vec::new()),
         Visit::Console(Principal { role: Role::Member, key, .. }, _) => {
             let key = key.as_ref();
             Ok(key

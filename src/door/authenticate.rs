@@ -170,6 +170,7 @@ impl Judge<'_> {
         let policy = Policy {
             admin: &config.admin,
             routes: &config.routes,
+            backends: &config.backends,
             user_ca_keys: &config.ssh.user_ca_keys,
             inventory,
         };
@@ -247,6 +248,7 @@ pub(super) fn describe(target: &Target) -> String {
         Target::Console => "console".to_owned(),
         Target::Choice(_) => "choice".to_owned(),
         Target::Route(route) => format!("route {}", route.login),
+        Target::Tunnel(backend) => format!("tunnel of {}", backend.name),
     }
 }
 

@@ -135,6 +135,7 @@ impl Choice {
         let policy = Policy {
             admin: &config.admin,
             routes: &config.routes,
+            backends: &config.backends,
             user_ca_keys: &config.ssh.user_ca_keys,
             inventory: &inventory,
         };

@@ -18,6 +18,7 @@ pub mod pace;
 pub mod pipe;
 pub mod registry;
 mod session;
+mod tunnel;
 pub mod unknown;
 mod upstream;
 

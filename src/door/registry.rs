@@ -222,6 +222,12 @@ impl Registry {
         }
     }
 
+    /// Waits until every connection is ended; the sentence is for who is at its other end.
+    pub async fn farewell(&self) -> Arc<str> {
+        let mut farewell = self.farewell.subscribe();
+        said(&mut farewell).await
+    }
+
     fn lock(&self) -> MutexGuard<'_, Lists> {
         // A panic between two statements here leaves counts that are still true.
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
@@ -246,9 +252,13 @@ pub struct Starting {
 impl Starting {
     /// Waits until somebody ends the connection; the sentence says why.
     pub async fn ended(&mut self) -> Arc<str> {
-        let said = self.ended.wait_for(Option::is_some).await;
-        said.ok().and_then(|s| s.clone()).unwrap_or_else(|| "the session was ended".into())
+        said(&mut self.ended).await
     }
+}
+
+async fn said(farewell: &mut watch::Receiver<Option<Arc<str>>>) -> Arc<str> {
+    let said = farewell.wait_for(Option::is_some).await;
+    said.ok().and_then(|s| s.clone()).unwrap_or_else(|| "the session was ended".into())
 }
 
 impl Drop for Starting {

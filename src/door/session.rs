@@ -14,6 +14,7 @@ use super::{
     observe::Observed,
     pipe::{End, Ended, Pipe},
     registry::{Entry, Session, Starting},
+    tunnel,
     upstream::{self, Upstream, Visitor},
 };
 use crate::{
@@ -78,6 +79,11 @@ async fn open(
     };
     let connection = Connection::new(socket, params).ok()?;
     let (connection, authenticated) = enter(shared, connection, (id, peer), starting).await?;
+    tell(&authenticated, (id, peer));
+    if let Target::Tunnel(backend) = authenticated.permit.target() {
+        tunnel::serve(shared, connection, backend, (id, peer)).await;
+        return None;
+    }
     let entry = shared.registry.enter(session_of(&authenticated.permit, id, peer));
     connect(shared, connection, authenticated, entry, (id, peer)).await
 }
@@ -89,7 +95,7 @@ pub(super) fn session_of(permit: &Permit, id: u64, source: SocketAddr) -> Sessio
             (vec![container.name.clone()], Some(account.clone()))
         }
         Target::Choice(names) => (names.clone(), None),
-        Target::Console | Target::Route(_) => (Vec::new(), None),
+        Target::Console | Target::Route(_) | Target::Tunnel(_) => (Vec::new(), None),
     };
     Session {
         id,
@@ -101,6 +107,21 @@ pub(super) fn session_of(permit: &Permit, id: u64, source: SocketAddr) -> Sessio
         account,
         key: permit.principal().key.clone(),
     }
+}
+
+/// Who logged in, for the log.
+fn tell(Authenticated { permit, login, .. }: &Authenticated, (id, peer): (u64, SocketAddr)) {
+    let principal = permit.principal();
+    info!(
+        session = id,
+        source = %peer,
+        login,
+        person = text::printable(&principal.name, 64),
+        key = principal.key.as_ref().map(crate::model::key::PublicKey::fingerprint),
+        certificate = principal.certificate,
+        target = describe(permit.target()),
+        "login"
+    );
 }
 
 /// Authenticates the person within the grace time.
@@ -155,19 +176,8 @@ async fn connect(
     entry: Entry,
     (id, peer): (u64, SocketAddr),
 ) -> Option<Live> {
-    let Authenticated { permit, login, ahead } = authenticated;
+    let Authenticated { permit, ahead, .. } = authenticated;
     connection.transport.set_authenticated();
-    let principal = permit.principal();
-    info!(
-        session = id,
-        source = %peer,
-        login,
-        person = text::printable(&principal.name, 64),
-        key = principal.key.as_ref().map(crate::model::key::PublicKey::fingerprint),
-        certificate = principal.certificate,
-        target = describe(permit.target()),
-        "login"
-    );
     let ident = passed_on(connection.transport.peer_ident().unwrap_or(IDENT));
     let reached = connection.socket.local_addr();
     let visitor = Visitor { permit: &permit, id, ident: &ident, source: peer, reached };

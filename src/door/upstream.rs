@@ -78,6 +78,10 @@ pub(super) async fn open(
         Target::Console => {
             return console(shared, Visit::Console(principal, visitor.reached)).await;
         }
+        Target::Tunnel(_) => {
+            let sentence = "the key of a node carries its tunnel and nothing else".to_owned();
+            return console(shared, Visit::Apology { sentence, status: 69 }).await;
+        }
         Target::Choice(containers) => {
             let (containers, enter) = (containers.clone(), choice::enter(shared, visitor));
             return console(shared, Visit::Choice { principal, containers, enter }).await;

@@ -47,7 +47,7 @@ use self::{
 use crate::{
     config,
     incus::Client,
-    link::control::Link,
+    link::{control::Link, reverse::Tunnels},
     model::{
         authorized_keys::AuthorizedKey,
         container::Container,
@@ -79,6 +79,7 @@ struct Shared {
     places: Reservations,
     jobs: Jobs,
     identity: Identity,
+    tunnels: Tunnels,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -140,6 +141,7 @@ impl Fleet {
             places,
             jobs,
             identity,
+            tunnels: Tunnels::default(),
             tasks,
             stop,
         };
@@ -206,6 +208,7 @@ impl Fleet {
             places: Reservations::default(),
             jobs: Jobs::new(log, tasks.clone(), stop.clone()),
             identity: Identity::fixed(),
+            tunnels: Tunnels::default(),
             tasks,
             stop,
         };
@@ -248,7 +251,13 @@ impl Fleet {
     /// A client of the Incus of a backend that nobody drives, for somebody who wants to try it.
     #[must_use]
     pub fn try_out(&self, backend: &config::Backend) -> Client {
-        way_to(backend, &self.shared.identity).0
+        way_to(backend, &self.shared.identity, &self.shared.tunnels).0
+    }
+
+    /// The hosts that connect to us because nobody can dial them.
+    #[must_use]
+    pub fn tunnels(&self) -> &Tunnels {
+        &self.shared.tunnels
     }
 
     /// Reads a container again and publishes what was found, within 3 s. `None`: it is gone, or
@@ -337,7 +346,7 @@ impl Shared {
     }
 
     fn spawn(&self, driven: Driven) -> Running {
-        let (client, link) = way_to(&driven.config, &self.identity);
+        let (client, link) = way_to(&driven.config, &self.identity, &self.tunnels);
         let (requests, asked) = mpsc::channel(REQUESTS);
         let (lost, stop) = (Arc::new(Notify::new()), self.stop.child_token());
         let task = Driver {

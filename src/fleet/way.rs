@@ -7,7 +7,7 @@ use ssh_key::PrivateKey;
 use crate::{
     config::{self, BackendAddress},
     incus::Client,
-    link::{Dial, control::Link, https::Https, local::Local},
+    link::{Dial, control::Link, https::Https, local::Local, reverse::Tunnels},
     store::keys::ClientCertificate,
 };
 
@@ -31,8 +31,12 @@ impl Identity {
 }
 
 /// A client of a backend's Incus, and the control connection that it goes over if there is one.
-pub(super) fn way_to(backend: &config::Backend, identity: &Identity) -> (Client, Option<Link>) {
-    let link = Link::new(backend, &identity.ssh);
+pub(super) fn way_to(
+    backend: &config::Backend,
+    identity: &Identity,
+    tunnels: &Tunnels,
+) -> (Client, Option<Link>) {
+    let link = Link::new(backend, &identity.ssh, tunnels);
     let dial: Arc<dyn Dial> = match (&backend.address, &link) {
         (_, Some(link)) => Arc::new(link.clone()),
         (BackendAddress::Https { address, fingerprint }, None) => {

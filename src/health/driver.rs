@@ -23,7 +23,15 @@ use super::{
     probe::{Place, probe},
     together,
 };
-use crate::{clock::timestamp, model::name::BackendName};
+use crate::{
+    clock::timestamp,
+    link::reverse::{Changes, Tunnels},
+    model::{check::Check, name::BackendName},
+};
+
+/// How long a host may take to connect once it is watched, before it is missed: after a restart of
+/// the sentinel it has to notice that, and to wait a moment.
+const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// How often the name of a host that answers is looked up, and that of one that does not, which may
 /// come back at another address.
@@ -39,6 +47,8 @@ type Found = (BackendName, String, Vec<IpAddr>);
 pub(super) struct Driver {
     ordered: watch::Receiver<Vec<Host>>,
     nudged: mpsc::Receiver<BackendName>,
+    tunnels: Tunnels,
+    changes: Changes,
     publish: watch::Sender<Arc<Health>>,
     hosts: BTreeMap<BackendName, Watched>,
     probes: FuturesUnordered<BoxFuture<'static, Ended>>,
@@ -62,10 +72,13 @@ impl Driver {
     pub(super) fn new(
         ordered: watch::Receiver<Vec<Host>>,
         nudged: mpsc::Receiver<BackendName>,
+        tunnels: Tunnels,
         publish: watch::Sender<Arc<Health>>,
     ) -> Self {
         let (hosts, probes, lookups) = Default::default();
-        let mut driver = Self { ordered, nudged, publish, hosts, probes, lookups };
+        let changes = tunnels.changes();
+        let mut driver =
+            Self { ordered, nudged, tunnels, changes, publish, hosts, probes, lookups };
         driver.configure();
         driver
     }
@@ -89,6 +102,7 @@ impl Driver {
                     Ok(()) => self.configure(),
                     Err(_) => return pending().await,
                 },
+                () = self.changes.next() => self.follow_tunnels(),
                 Some(backend) = self.nudged.recv() => {
                     if let Some(watched) = self.hosts.get_mut(&backend) {
                         watched.machines.iter_mut().for_each(|(m, _)| m.hurry(now()));
@@ -109,6 +123,29 @@ impl Driver {
         }
     }
 
+    /// A host whose tunnel ended is gone, and that is no guess; one that has come is asked at once.
+    fn follow_tunnels(&mut self) {
+        for (name, watched) in &mut self.hosts {
+            let is_there = self.changes.is_there(name);
+            for (check, (machine, _)) in watched.host.checks.iter().zip(&mut watched.machines) {
+                match (check, is_there) {
+                    (Check::Tunnel, Some(true)) => machine.hurry(now()),
+                    (Check::Tunnel, Some(false)) if machine.state() != State::Down => {
+                        machine.lose(now());
+                    }
+                    (
+                        Check::Tunnel
+                        | Check::Tcp(_)
+                        | Check::Ssh(_)
+                        | Check::Http(_)
+                        | Check::Incus,
+                        _,
+                    ) => {}
+                }
+            }
+        }
+    }
+
     /// Begins the probes that are due, and ends those that are overdue.
     fn begin_due(&mut self) {
         let now = now();
@@ -119,7 +156,8 @@ impl Driver {
                 let Some(probe) = probe else { continue };
                 let deadline = machine.next_deadline();
                 let (host, at) = (watched.host.clone(), watched.addresses.clone());
-                self.probes.push(Box::pin(run((name.clone(), i), probe, host, at, deadline)));
+                let (which, tunnels) = ((name.clone(), i, probe), self.tunnels.clone());
+                self.probes.push(Box::pin(run(which, host, (at, tunnels), deadline)));
             }
             if watched.is_lookup_due(now) {
                 (watched.is_looked_up, watched.last_lookup) = (true, Some(now));
@@ -176,8 +214,12 @@ impl Driver {
 
 impl Watched {
     fn new(host: Host) -> Self {
-        let machine = || (Machine::new(host.rules, now()), VecDeque::new());
-        let machines = host.checks.iter().map(|_| machine()).collect();
+        let first = |check: &Check| match check {
+            Check::Tunnel => now() + ARRIVAL,
+            Check::Tcp(_) | Check::Ssh(_) | Check::Http(_) | Check::Incus => now(),
+        };
+        let machine = |check| (Machine::new(host.rules, first(check)), VecDeque::new());
+        let machines = host.checks.iter().map(machine).collect();
         Self {
             machines,
             // An address is no name.
@@ -193,7 +235,8 @@ impl Watched {
     fn is_lookup_due(&self, now: Instant) -> bool {
         let pause = if self.state == State::Up { LOOKUP } else { HASTY_LOOKUP };
         let is_rested = self.last_lookup.is_none_or(|last| now.duration_since(last) >= pause);
-        let is_name = self.host.host.parse::<IpAddr>().is_err();
+        let name = &self.host.host;
+        let is_name = !name.is_empty() && name.parse::<IpAddr>().is_err();
         is_name && !self.is_looked_up && is_rested
     }
 
@@ -229,17 +272,21 @@ impl Watched {
 }
 
 async fn run(
-    (backend, check): (BackendName, usize),
-    id: Probe,
+    (backend, check, id): (BackendName, usize, Probe),
     host: Host,
-    addresses: Vec<IpAddr>,
+    (addresses, tunnels): (Vec<IpAddr>, Tunnels),
     deadline: Instant,
 ) -> Ended {
     let start = now();
     let Some(what) = host.checks.get(check) else { return (backend, check, id, None) };
-    let place = match &*addresses {
-        [] => Place::Name(&host.host),
-        known => Place::Addresses(known),
+    let place = match (what, &*addresses) {
+        (Check::Tunnel, _) => Place::Tunnel(&tunnels, &backend),
+        (Check::Tcp(_) | Check::Ssh(_) | Check::Http(_) | Check::Incus, []) => {
+            Place::Name(&host.host)
+        }
+        (Check::Tcp(_) | Check::Ssh(_) | Check::Http(_) | Check::Incus, known) => {
+            Place::Addresses(known)
+        }
     };
     let answer = timeout_at(deadline, probe(what, place, &host.incus_socket)).await;
     let took = matches!(answer, Ok(Ok(()))).then(|| now().duration_since(start));

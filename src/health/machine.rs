@@ -128,6 +128,15 @@ impl Machine {
         }
     }
 
+    /// Somebody knows that it is gone: that is no probe that may be lost. What is under way is
+    /// forgotten.
+    pub fn lose(&mut self, now: Instant) {
+        self.under_way = None;
+        self.failures = self.rules.fall;
+        self.state = State::Down;
+        self.deadline = now + self.rules.interval;
+    }
+
     fn after_success(&mut self) -> State {
         self.failures = 0;
         let successes = match self.state {
@@ -211,6 +220,25 @@ mod tests {
         assert_eq!(machine.poll(at(1000)), (None, None), "failed, but unknown all the same");
         assert_eq!(machine.on_result(probe, true, at(1001)), None);
         assert_eq!(machine.state(), State::Unknown);
+    }
+
+    #[test]
+    fn a_host_that_is_known_to_be_gone_is_down_at_once_and_comes_back_after_rise() {
+        for was_up in [true, false] {
+            let mut machine = Machine::new(Rules::default(), at(0));
+            let probe = machine.poll(at(0)).0.unwrap();
+            if was_up {
+                machine.on_result(probe, true, at(10));
+            }
+            machine.lose(at(500));
+            assert_eq!(machine.state(), State::Down);
+            assert_eq!(machine.on_result(probe, true, at(600)), None, "too late");
+            for (time, state) in [(1500, State::Recovering(1)), (2500, State::Up)] {
+                let probe = machine.poll(at(time)).0.unwrap();
+                machine.on_result(probe, true, at(time));
+                assert_eq!(machine.state(), state);
+            }
+        }
     }
 
     proptest! {

@@ -18,7 +18,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{driver::Driver, machine::State};
 use crate::{
-    config::{self, BackendAddress},
+    config::{self, BackendAddress, SshAddress},
+    link::reverse::Tunnels,
     model::{
         check::{Check, Rules},
         name::BackendName,
@@ -36,7 +37,7 @@ const NUDGES: usize = 64;
 pub struct Host {
     /// The backend that it is.
     pub backend: BackendName,
-    /// A name or an address, without port.
+    /// A name or an address, without port; empty for one that is only reached through its tunnel.
     pub host: String,
     /// The Incus socket, for checks on this machine.
     pub incus_socket: PathBuf,
@@ -52,7 +53,9 @@ impl Host {
     pub fn of(backend: &config::Backend) -> Self {
         let host = match &backend.address {
             BackendAddress::Local => "127.0.0.1",
-            BackendAddress::Ssh { address, .. } | BackendAddress::Https { address, .. } => {
+            BackendAddress::Ssh { address: SshAddress::Tunnel(_), .. } => "",
+            BackendAddress::Ssh { address: SshAddress::Network(address), .. }
+            | BackendAddress::Https { address, .. } => {
                 let (host, _) = address.rsplit_once(':').unwrap_or((address, ""));
                 host.trim_matches(['[', ']'])
             }
@@ -105,13 +108,19 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Probes `hosts`, on `tasks` and until `stop`. Call it inside a runtime.
+    /// Probes `hosts`, those behind `tunnels` through them, on `tasks` and until `stop`. Call it
+    /// inside a runtime.
     #[must_use]
-    pub fn start(hosts: Vec<Host>, tasks: &TaskTracker, stop: CancellationToken) -> Self {
+    pub fn start(
+        hosts: Vec<Host>,
+        tunnels: &Tunnels,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
         let (publish, health) = watch::channel(Arc::default());
         let (order, ordered) = watch::channel(hosts);
         let (nudges, asked) = mpsc::channel(NUDGES);
-        let driver = Driver::new(ordered, asked, publish);
+        let driver = Driver::new(ordered, asked, tunnels.clone(), publish);
         tasks.spawn(async move { stop.run_until_cancelled(driver.run()).await });
         Self { health, hosts: Arc::new(order), nudges }
     }
@@ -195,7 +204,8 @@ mod tests {
             rules: Rules { interval: short, ..Rules::default() },
         };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let monitor = Monitor::start(vec![host.clone()], &tasks, stop.clone());
+        let tunnels = Tunnels::default();
+        let monitor = Monitor::start(vec![host.clone()], &tunnels, &tasks, stop.clone());
         let is = |state: State| move |h: &Health| h.hosts.values().any(|h| h.state == state);
         let up = until(&monitor, is(State::Up)).await;
         assert!(!up.is_down(&host.backend));

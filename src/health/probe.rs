@@ -11,29 +11,38 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use crate::model::check::Check;
+use crate::{
+    link::{Stream, reverse::Tunnels},
+    model::{check::Check, name::BackendName},
+};
 
 /// Longest text before an SSH server's identification, in bytes (RFC 4253, section 4.2 sets no
 /// limit).
 const MAX_BANNER: usize = 4096;
 
+/// Where an sshd listens.
+const SSH_PORT: u16 = 22;
+
 /// Where a host is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) enum Place<'a> {
     /// A name or an address: what has to be looked up may take long.
     Name(&'a str),
     /// Its addresses, one at least.
     Addresses(&'a [IpAddr]),
+    /// At the end of this backend's tunnel, which leads to its sshd whatever the port.
+    Tunnel(&'a Tunnels, &'a BackendName),
 }
 
 impl Place<'_> {
-    async fn connect(self, port: u16) -> io::Result<TcpStream> {
+    async fn connect(self, port: u16) -> io::Result<Stream> {
         match self {
-            Self::Name(host) => TcpStream::connect((host, port)).await,
+            Self::Name(host) => Ok(Box::new(TcpStream::connect((host, port)).await?)),
             Self::Addresses(all) => {
                 let all: Vec<_> = all.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
-                TcpStream::connect(&*all).await
+                Ok(Box::new(TcpStream::connect(&*all).await?))
             }
+            Self::Tunnel(tunnels, backend) => tunnels.open(backend).await,
         }
     }
 }
@@ -45,6 +54,7 @@ impl Place<'_> {
 pub(super) async fn probe(check: &Check, place: Place<'_>, incus_socket: &Path) -> io::Result<()> {
     match check {
         Check::Tcp(port) => place.connect(*port).await.map(drop),
+        Check::Tunnel => expect(&mut place.connect(SSH_PORT).await?, "\nSSH-", true).await,
         Check::Ssh(port) => {
             let mut stream = place.connect(*port).await?;
             expect(&mut stream, "\nSSH-", true).await
@@ -61,7 +71,7 @@ pub(super) async fn probe(check: &Check, place: Place<'_>, incus_socket: &Path) 
 
 /// Reads until a line begins with what is `sought`; only the first line counts unless `later` ones
 /// do, too.
-async fn expect(stream: &mut TcpStream, sought: &str, later: bool) -> io::Result<()> {
+async fn expect(stream: &mut Stream, sought: &str, later: bool) -> io::Result<()> {
     let mut heard = vec![b'\n'];
     while heard.len() < MAX_BANNER {
         let known = heard.windows(sought.len()).position(|w| w == sought.as_bytes());

@@ -18,14 +18,14 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Dial, Stream, backoff::Backoff, session::Session};
+use super::{Dial, Stream, backoff::Backoff, reverse::Tunnels, session::Session};
 use crate::{
-    config::{Backend, BackendAddress},
-    model::{key::PublicKey, text::printable},
+    config::{Backend, BackendAddress, SshAddress},
+    model::{key::PublicKey, name::BackendName, text::printable},
 };
 
 /// From the first packet to a session that is logged in.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For a unix socket to be opened, which takes the backend no time, unless it is so busy that
 /// everything does: then nothing is won by another connection. Shorter than what the calls over it
 /// may take, so that a connection that died in silence is given up where health is not looking.
@@ -107,7 +107,9 @@ pub struct Link {
 
 /// Whom a connection is to be made to.
 pub(super) struct Peer {
-    pub(super) address: String,
+    pub(super) backend: BackendName,
+    pub(super) address: SshAddress,
+    pub(super) tunnels: Tunnels,
     pub(super) user: String,
     pub(super) host_key: PublicKey,
     pub(super) identity: Identity,
@@ -140,9 +142,10 @@ struct State {
 
 impl Link {
     /// A handle for `backend`, which logs in with `identity` unless the backend has a key file of
-    /// its own. `None` for a local backend. Connects when first used.
+    /// its own, and finds in `tunnels` the hosts that connect by themselves. `None` for a backend
+    /// that is not behind an sshd. Connects when first used.
     #[must_use]
-    pub fn new(backend: &Backend, identity: &Arc<PrivateKey>) -> Option<Self> {
+    pub fn new(backend: &Backend, identity: &Arc<PrivateKey>, tunnels: &Tunnels) -> Option<Self> {
         let BackendAddress::Ssh { address, user, host_key, identity: file } = &backend.address
         else {
             return None;
@@ -151,7 +154,9 @@ impl Link {
             .as_ref()
             .map_or_else(|| Identity::Key(Arc::clone(identity)), |f| Identity::File(f.clone()));
         let peer = Peer {
+            backend: backend.name.clone(),
             address: address.clone(),
+            tunnels: tunnels.clone(),
             user: user.clone(),
             host_key: host_key.clone(),
             identity,
@@ -255,7 +260,7 @@ impl Link {
     /// The backend is there, and does not open what was asked for.
     pub(super) fn refused(&self, target: &str, reason: &str) -> LinkError {
         LinkError::Open {
-            address: self.peer.address.clone(),
+            address: self.peer.address.to_string(),
             target: target.to_owned(),
             reason: reason.to_owned(),
         }
@@ -276,7 +281,7 @@ impl Link {
         }
         let connected = timeout(CONNECT_TIMEOUT, Session::connect(&self.peer)).await;
         let connected = connected.unwrap_or_else(|_| {
-            let (address, reason) = (self.peer.address.clone(), "no answer".to_owned());
+            let (address, reason) = (self.peer.address.to_string(), "no answer".to_owned());
             Err(LinkError::Connect { address, reason })
         });
         match connected {

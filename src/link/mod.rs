@@ -14,6 +14,7 @@ pub mod local;
 pub mod login;
 #[cfg(test)]
 pub(crate) mod neighbours;
+pub mod reverse;
 mod session;
 pub mod socket;
 pub mod tunnel;

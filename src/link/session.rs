@@ -2,8 +2,6 @@
 
 use std::{
     borrow::Cow,
-    io,
-    net::Shutdown,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -15,14 +13,14 @@ use russh::{
     keys::PrivateKeyWithHashAlg,
 };
 use ssh_key::{Algorithm, HashAlg, PrivateKey};
-use tokio::{net::TcpStream, sync::oneshot, time::sleep};
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::oneshot, time::sleep};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Stream,
     channel::{ChannelStream, Partings},
-    control::{Identity, LinkError, Peer, Target},
-    socket::Socket,
+    control::{CONNECT_TIMEOUT, Identity, LinkError, Peer, Target},
+    leash::Leash,
 };
 use crate::model::{key::PublicKey, text::printable};
 
@@ -36,7 +34,11 @@ const MAX_IDENTITY: u64 = 64 * 1024;
 /// A connection that is logged in.
 pub(super) struct Session {
     pub(super) handle: Handle<Pinned>,
-    socket: Arc<Closer>,
+    /// Ends the connection when the last user of it is gone: `russh` gives no other way to end a
+    /// handshake that hangs.
+    socket: Arc<DropGuard>,
+    /// Ends the connection now.
+    stop: CancellationToken,
     pub(super) partings: Partings,
     /// Cancelled when its host is gone: then nobody waits for a stream.
     pub(super) given_up: CancellationToken,
@@ -46,35 +48,37 @@ impl Session {
     /// Connects and logs in. The caller bounds the time.
     pub(super) async fn connect(peer: &Peer) -> Result<Self, LinkError> {
         let failed = |reason: String| LinkError::Connect {
-            address: peer.address.clone(),
+            address: peer.address.to_string(),
             reason: printable(&reason, 200),
         };
         let key = private_key(&peer.identity).await?;
-        let tcp = TcpStream::connect(&peer.address).await.map_err(|e| failed(e.to_string()))?;
-        let (tcp, socket) = Closer::split(tcp).map_err(|e| failed(e.to_string()))?;
+        let Peer { backend, address, tunnels, .. } = peer;
+        let connecting = tunnels.connect(backend, address, CONNECT_TIMEOUT).await;
+        let stream = connecting.map_err(|e| failed(e.to_string()))?;
+        let stop = CancellationToken::new();
+        let (stream, socket) = (Leash::new(stream, stop.clone()), stop.clone().drop_guard());
         let proved = Arc::new(OnceLock::new());
         let pinned = Pinned { keys: vec![peer.host_key.clone()], proved: Arc::clone(&proved) };
         let config = Arc::new(client_config(std::slice::from_ref(&peer.host_key)));
-        let mut handle =
-            client::connect_stream(config, Socket::tcp(tcp), pinned).await.map_err(|e| {
-                proved.get().filter(|found| **found != peer.host_key.fingerprint()).map_or_else(
-                    || failed(e.to_string()),
-                    |found| LinkError::HostKey {
-                        address: peer.address.clone(),
-                        found: found.clone(),
-                        pinned: peer.host_key.fingerprint(),
-                    },
-                )
-            })?;
+        let mut handle = client::connect_stream(config, stream, pinned).await.map_err(|e| {
+            proved.get().filter(|found| **found != peer.host_key.fingerprint()).map_or_else(
+                || failed(e.to_string()),
+                |found| LinkError::HostKey {
+                    address: peer.address.to_string(),
+                    found: found.clone(),
+                    pinned: peer.host_key.fingerprint(),
+                },
+            )
+        })?;
         // OpenSSH has accepted rsa-sha2-512 since 7.2; other key types ignore the hash.
         let key = PrivateKeyWithHashAlg::new(key, Some(HashAlg::Sha512));
         let answer = handle.authenticate_publickey(&peer.user, key).await;
         if !answer.map_err(|e| failed(e.to_string()))?.success() {
-            let (address, user) = (peer.address.clone(), peer.user.clone());
+            let (address, user) = (peer.address.to_string(), peer.user.clone());
             return Err(LinkError::Refused { address, user });
         }
         let (partings, given_up) = Default::default();
-        Ok(Self { handle, socket: Arc::new(socket), partings, given_up })
+        Ok(Self { handle, socket: Arc::new(socket), stop, partings, given_up })
     }
 
     /// Channels that `russh` keeps until the connection ends.
@@ -105,7 +109,7 @@ impl Session {
     async fn closed_as_dead(&self) {
         self.given_up.cancelled().await;
         sleep(LAST_WORD).await;
-        self.socket.close();
+        self.stop.cancel();
     }
 
     /// Waits for the peer's answer, or for the end of the connection, which its keepalive notices.
@@ -229,29 +233,6 @@ impl client::Handler for Pinned {
         _session: &mut client::Session,
     ) -> Result<(), russh::Error> {
         Ok(())
-    }
-}
-
-/// Second handle of the TCP connection: closes it when the last user of it is gone, because
-/// `russh` gives no other way to end a handshake that hangs.
-struct Closer(std::net::TcpStream);
-
-impl Closer {
-    fn split(tcp: TcpStream) -> io::Result<(TcpStream, Self)> {
-        let tcp = tcp.into_std()?;
-        let second = tcp.try_clone()?;
-        Ok((TcpStream::from_std(tcp)?, Self(second)))
-    }
-
-    fn close(&self) {
-        // Fails only where the connection is closed already.
-        let _ = self.0.shutdown(Shutdown::Both);
-    }
-}
-
-impl Drop for Closer {
-    fn drop(&mut self) {
-        self.close();
     }
 }
 

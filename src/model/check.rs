@@ -13,6 +13,8 @@ pub enum Check {
     Http(u16),
     /// Something accepts connections on the Incus socket of this machine.
     Incus,
+    /// An SSH server says who it is at the end of the host's tunnel.
+    Tunnel,
 }
 
 /// When a check is made, and how many results make a fact.
@@ -45,6 +47,7 @@ impl Check {
             Self::Ssh(port) => format!("ssh:{port}"),
             Self::Http(port) => format!("http:{port}"),
             Self::Incus => "incus".to_owned(),
+            Self::Tunnel => "tunnel".to_owned(),
         }
     }
 }

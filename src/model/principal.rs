@@ -9,6 +9,8 @@ pub enum Role {
     Admin,
     /// What the labels of containers grant to her key.
     Member,
+    /// The host of a backend: nothing but its tunnel.
+    Node,
 }
 
 /// A person, known by the key that signed (or, on the local machine, by being root).

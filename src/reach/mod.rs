@@ -35,6 +35,7 @@ use crate::{
         Dial, Stream,
         connection::Connection,
         login::{IDENT, Login, LoginError, authenticate, log_in},
+        reverse,
         socket::Socket,
         tunnel::{Destination, Tunnel},
     },
@@ -264,7 +265,8 @@ impl Reach {
 
     fn tunnels(&self, backend: &Arc<config::Backend>) -> Tunnels {
         let (backend, link_key) = (Arc::clone(backend), Arc::clone(&self.link_key));
-        Tunnels { backend, link_key, lifelines: self.lifelines.clone() }
+        let dialled = self.fleet.tunnels().clone();
+        Tunnels { backend, link_key, dialled, lifelines: self.lifelines.clone() }
     }
 
     /// The container as it is known now, with its backend, unless it is known not to run.
@@ -374,6 +376,7 @@ async fn direct(container: &Container, port: u16) -> Result<Socket, Failure> {
 struct Tunnels {
     backend: Arc<config::Backend>,
     link_key: Arc<Identity>,
+    dialled: reverse::Tunnels,
     lifelines: Lifelines,
 }
 
@@ -384,7 +387,7 @@ impl Tunnels {
             return Err(io::Error::other("the backend is not reached by SSH"));
         };
         let identity = self.identity(identity.clone()).await?;
-        let socket = Socket::connect(address, CONNECT).await?;
+        let socket = self.dialled.connect(&self.backend.name, address, CONNECT).await?;
         let login = Login {
             ident: IDENT,
             pinned: std::slice::from_ref(host_key),

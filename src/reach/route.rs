@@ -57,14 +57,17 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::model::{container::Status, key::PublicKey};
+    use crate::{
+        config::SshAddress,
+        model::{container::Status, key::PublicKey},
+    };
 
     const KEY: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqRmYdWkC8NSTf4eDvyGUj0zaPbhj8gHZMpiUm+3HXQ";
 
     fn backend(local: bool, routed: bool) -> Backend {
         let ssh = BackendAddress::Ssh {
-            address: "198.51.100.1:22".into(),
+            address: SshAddress::Network("198.51.100.1:22".into()),
             user: "containarium".into(),
             host_key: PublicKey::from_line(KEY).unwrap(),
             identity: None,

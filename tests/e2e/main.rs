@@ -43,3 +43,4 @@ mod session;
 mod smoke;
 mod terminal;
 mod transfer;
+mod tunnel;

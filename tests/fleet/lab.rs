@@ -13,10 +13,10 @@ use std::{
 };
 
 use containarium::{
-    config::{Backend, BackendAddress, Health},
+    config::{Backend, BackendAddress, Health, SshAddress},
     fleet::{Fleet, Identity},
     incus::{Client, trust::Token},
-    link::{control::Link, https::fingerprint, local::Local},
+    link::{control::Link, https::fingerprint, local::Local, reverse::Tunnels},
     model::{fingerprint::Fingerprint, inventory::Inventory, key::PublicKey},
     process,
     store::keys::ClientCertificate,
@@ -142,7 +142,7 @@ impl Lab {
 
     pub(crate) fn remote(&self, backend: usize, address: &str) -> Backend {
         let address = BackendAddress::Ssh {
-            address: address.to_owned(),
+            address: SshAddress::Network(address.to_owned()),
             user: self.0["user"].as_str().unwrap().to_owned(),
             host_key: PublicKey::from_line(&self.text(backend, "host_key")).unwrap(),
             identity: None,
@@ -179,7 +179,7 @@ impl Lab {
     pub(crate) fn clients(&self, backend: usize) -> [(&'static str, Client); 3] {
         let socket = PathBuf::from(self.text(backend, "incus_socket"));
         let remote = self.remote(backend, &self.sshd(backend));
-        let link = || Arc::new(Link::new(&remote, &self.key()).unwrap());
+        let link = || Arc::new(Link::new(&remote, &self.key(), &Tunnels::default()).unwrap());
         [
             ("local", Client::new(Arc::new(Local::new(socket)))),
             ("ssh", Client::new(link())),

@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::login::Intent;
 use crate::{
-    config::{self, Route},
+    config::{self, Backend, BackendAddress, Route, SshAddress},
     model::{
         authorized_keys::{AuthorizedKey, KeyOptions},
         container::Container,
@@ -32,6 +32,8 @@ pub struct Policy<'a> {
     pub admin: &'a config::Admin,
     /// The fixed routes.
     pub routes: &'a [Arc<Route>],
+    /// The backends, some of whose hosts have a node key.
+    pub backends: &'a [Arc<Backend>],
     /// CAs of users who log in to containers.
     pub user_ca_keys: &'a [PublicKey],
     /// The containers.
@@ -88,6 +90,8 @@ pub enum Target {
     Choice(Vec<ContainerName>),
     /// A fixed route.
     Route(Arc<Route>),
+    /// The tunnel of a backend, whose host this is.
+    Tunnel(Arc<Backend>),
 }
 
 /// The permission to go to one target. Only [`authorize`] makes it.
@@ -171,6 +175,9 @@ pub fn authorize(
     proof: &Proof<'_>,
     intent: &Intent,
 ) -> Result<Permit, Denied> {
+    if let Some((backend, line)) = node(policy, proof.credential.key()) {
+        return Ok(tunnel(backend, line, proof)?);
+    }
     let decided = match (intent, proof.credential) {
         (Intent::Container { name, account }, credential) => {
             match (policy.inventory.container(name), credential) {
@@ -214,6 +221,32 @@ pub fn authorize(
 #[must_use]
 pub fn could_accept(policy: &Policy<'_>, offer: &Proof<'_>, intent: &Intent) -> bool {
     authorize(policy, offer, intent).is_ok()
+}
+
+/// The backend whose host has this key. It is nobody else's key, whatever lists it.
+fn node<'a>(policy: &Policy<'a>, key: &PublicKey) -> Option<(&'a Arc<Backend>, &'a AuthorizedKey)> {
+    policy.backends.iter().find_map(|backend| match &backend.address {
+        BackendAddress::Ssh { address: SshAddress::Tunnel(line), .. } if line.key == *key => {
+            Some((backend, line))
+        }
+        BackendAddress::Ssh { .. } | BackendAddress::Local | BackendAddress::Https { .. } => None,
+    })
+}
+
+/// Whatever name it typed, a host is who its key says, and gets its tunnel.
+fn tunnel(
+    backend: &Arc<Backend>,
+    line: &AuthorizedKey,
+    proof: &Proof<'_>,
+) -> Result<Permit, Reason> {
+    let Credential::Key(key) = proof.credential else {
+        return Err(Reason::CertificateNotAccepted);
+    };
+    let line = admit([line], key, proof)?;
+    let target = Target::Tunnel(Arc::clone(backend));
+    let permit = by_line(line, proof, (backend.name.as_str(), Role::Node), target);
+    let name = format!("node {}", backend.name);
+    Ok(Permit { principal: Principal { name, ..permit.principal }, ..permit })
 }
 
 fn console(policy: &Policy<'_>, proof: &Proof<'_>, key: &PublicKey) -> Result<Permit, Reason> {
@@ -278,6 +311,7 @@ fn by_certificate(
     let role = match target {
         Target::Console => Role::Admin,
         Target::Container { .. } | Target::Choice(_) | Target::Route(_) => Role::Member,
+        Target::Tunnel(_) => Role::Node,
     };
     let key_id = printable(&granted.key_id, MAX_SHOWN);
     let principal = Principal {

@@ -130,6 +130,11 @@ fn sections(args: &AddArgs, token: Option<&Token>) -> Result<Vec<String>, Failur
         Some(_) => address.to_owned(),
         None => format!("https://{address}"),
     };
+    if args.address.as_deref() == Some("tunnel") {
+        let text = "a host that connects by itself cannot be tried before it is configured";
+        return Err(Failure::new(Kind::Usage, text)
+            .hint("write its section by hand, as docs/tunnels.md tells, and type `reload`"));
+    }
     let addresses: Vec<String> = match (&args.address, token) {
         (Some(address), Some(_)) => vec![https(address)],
         (Some(address), None) => vec![address.clone()],

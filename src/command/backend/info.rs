@@ -17,7 +17,7 @@ use crate::{
         report::{Field, Part, Report},
         view::{age, share},
     },
-    config::{Backend as Config, BackendAddress},
+    config::{Backend as Config, BackendAddress, SshAddress},
     incus::{Client, IncusError, host},
     model::{inventory::Presence, name::BackendName, text::printable},
 };
@@ -135,6 +135,7 @@ fn fields(info: &Info, context: &Context) -> Vec<Field> {
             "Host",
             view.health.iter().flat_map(|h| &h.checks).map(CheckView::text).collect(),
         ),
+        maybe("Tunnel", view.tunnel.as_ref().map(|t| t.text(context.now))),
         maybe("Recovery", view.recovery.as_ref().map(|r| r.text(context.now))),
         maybe("Address", info.address.clone()),
         maybe("Ways", Some(info.ways.join(", ")).filter(|ways| !ways.is_empty())),
@@ -157,7 +158,12 @@ fn fields(info: &Info, context: &Context) -> Vec<Field> {
 pub(super) fn address(config: &Config) -> String {
     match &config.address {
         BackendAddress::Local => format!("local, {}", config.incus_socket.display()),
-        BackendAddress::Ssh { address, user, .. } => format!("{user}@{address} by SSH"),
+        BackendAddress::Ssh { address: SshAddress::Network(address), user, .. } => {
+            format!("{user}@{address} by SSH")
+        }
+        BackendAddress::Ssh { address: SshAddress::Tunnel(_), user, .. } => {
+            format!("{user} by SSH through its tunnel")
+        }
         BackendAddress::Https { address, .. } => format!("https://{address}"),
     }
 }

@@ -44,6 +44,7 @@ fn what_cannot_be_is_refused_at_once() {
         ("backend add b --address https://h --fingerprint xyz", 2, "64 hexadecimal digits"),
         ("backend add b --token SECRET", 2, "not given as an argument"),
         ("backend add b --token - --user u", 2, "error: "),
+        ("backend add b --address tunnel", 2, "write its section by hand"),
     ] {
         let outcome = execute_line(line.as_bytes(), &context(admin()));
         assert_eq!(outcome.status, status, "{line}: {outcome:?}");

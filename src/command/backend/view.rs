@@ -8,8 +8,13 @@ use crate::{
         context::Context,
         view::{age, share},
     },
+    config::{BackendAddress, SshAddress},
     health::{CheckHealth, HostHealth, machine::State},
-    model::inventory::{Backend, Presence},
+    link::reverse::State as Tunnel,
+    model::{
+        inventory::{Backend, Presence},
+        name::BackendName,
+    },
     recovery::{Recovery, State as Recovering, plan::Alarm},
 };
 
@@ -30,10 +35,62 @@ pub(in crate::command) struct BackendView {
     pub(in crate::command) disk_total: Option<u64>,
     pub(in crate::command) containers: usize,
     pub(in crate::command) drained: bool,
+    /// The connection of its host: absent where we make it.
+    pub(in crate::command) tunnel: Option<TunnelView>,
     /// What the checks of its host say: absent without checks.
     pub(in crate::command) health: Option<HealthView>,
     /// What is done when its host is down: absent where nobody starts it.
     pub(in crate::command) recovery: Option<RecoveryView>,
+}
+
+/// The connection of a host that dials us.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(in crate::command) struct TunnelView {
+    pub(in crate::command) connected: bool,
+    /// Since when it is so: unknown of one that never came.
+    pub(in crate::command) since: Option<Timestamp>,
+    /// Where the host comes from.
+    pub(in crate::command) source: Option<String>,
+    /// Streams that it carries.
+    pub(in crate::command) streams: Option<usize>,
+}
+
+impl TunnelView {
+    fn new(name: &BackendName, context: &Context) -> Option<Self> {
+        let config = context.fleet.config(name)?;
+        let BackendAddress::Ssh { address: SshAddress::Tunnel(_), .. } = config.address else {
+            return None;
+        };
+        let away = Self { connected: false, since: None, source: None, streams: None };
+        Some(match context.fleet.tunnels().state(name) {
+            None => away,
+            Some(Tunnel::Lost { since }) => Self { since: Some(since), ..away },
+            Some(Tunnel::Connected { since, source, streams }) => Self {
+                connected: true,
+                since: Some(since),
+                source: Some(source.to_string()),
+                streams: Some(streams),
+            },
+        })
+    }
+
+    /// For people, in two words and since when.
+    fn short(&self, now: Timestamp) -> String {
+        let what = if self.connected { "tunnel" } else { "no tunnel" };
+        self.since.map_or_else(|| what.to_owned(), |at| format!("{what} for {}", age(now, at)))
+    }
+
+    /// For people, with all that is known.
+    pub(super) fn text(&self, now: Timestamp) -> String {
+        match (&self.source, self.streams, self.since) {
+            (Some(source), Some(streams), Some(since)) => {
+                let many = if streams == 1 { "" } else { "s" };
+                format!("from {source} for {}, {streams} stream{many}", age(now, since))
+            }
+            (_, _, Some(since)) => format!("not connected for {}", age(now, since)),
+            (_, _, None) => "not connected".to_owned(),
+        }
+    }
 }
 
 /// What the checks of a host say.
@@ -180,6 +237,7 @@ impl BackendView {
             disk_total: backend.disk.map(|(_, total)| total),
             containers: backend.containers.len(),
             drained: backend.drained,
+            tunnel: TunnelView::new(&backend.name, context),
             health: health.hosts.get(&backend.name).and_then(HealthView::new),
             recovery: recoveries.get(&backend.name).map(RecoveryView::new),
         }
@@ -206,9 +264,10 @@ impl BackendView {
         ]
     }
 
-    /// Whether it is there, since when, and whether it is drained.
+    /// Whether it is there, since when, by which tunnel, and whether it is drained.
     pub(super) fn presence_text(&self, now: Timestamp) -> String {
-        let drained = if self.drained { ", drained" } else { "" };
+        let tunnel = self.tunnel.as_ref().map(|t| format!(", {}", t.short(now)));
+        let drained = tunnel.unwrap_or_default() + if self.drained { ", drained" } else { "" };
         match self.since {
             Some(since) => format!("{} for {}{drained}", self.presence, age(now, since)),
             None => format!("{}{drained}", self.presence),

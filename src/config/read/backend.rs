@@ -4,9 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     super::{
-        Backend, BackendAddress,
+        Backend, BackendAddress, SshAddress,
         address::{Place, place, user},
-        keys::public_key,
+        keys::{authorized_key, public_key},
         path::{file, remote_socket},
         problem::Fault,
         section::{Read, Section},
@@ -19,6 +19,7 @@ use super::{
     recovery::recovery,
 };
 use crate::model::{
+    authorized_keys::AuthorizedKey,
     fingerprint::{Fingerprint, FingerprintError},
     name::{BackendName, PoolName},
 };
@@ -29,7 +30,9 @@ pub(super) fn backends(
 ) -> Result<Vec<Arc<Backend>>, Told> {
     let mut names = Unique::new("backend", scope.sources);
     let mut hosts = Unique::new("Incus socket", scope.sources);
-    let mut read = |section| backend(section, scope, &mut names, &mut hosts);
+    let mut nodes = Unique::new("backend with the node key", scope.sources);
+    let unique = &mut [&mut names, &mut hosts, &mut nodes];
+    let mut read = |section| backend(section, scope, unique);
     let backends: Vec<_> = sections.into_iter().map(|s| read(s).map(Arc::new)).collect();
     backends.into_iter().collect()
 }
@@ -37,14 +40,13 @@ pub(super) fn backends(
 fn backend(
     mut section: Section<'_>,
     scope: Scope<'_>,
-    names: &mut Unique<'_>,
-    hosts: &mut Unique<'_>,
+    [names, hosts, nodes]: &mut [&mut Unique<'_>; 3],
 ) -> Result<Backend, Told> {
     let name = section.need("name", "name = \"spot-1\"", name::<BackendName>);
     let pool = section.or_written("pool", "default", self::name::<PoolName>);
     let place = section.need(
         "address",
-        "address = \"198.51.100.2:22\"`, `\"https://198.51.100.2\"` or `\"local\"",
+        "address = \"198.51.100.2:22\"`, `\"https://198.51.100.2\"`, `\"tunnel\"` or `\"local\"",
         place,
     );
     let default_socket = "/var/lib/incus/unix.socket".into();
@@ -57,12 +59,21 @@ fn backend(
         names.check(&section, "name", name.as_str());
     }
     if let (Ok(address), Ok(socket)) = (&address, &incus_socket) {
-        let host = match address {
-            BackendAddress::Local => format!("local {}", socket.display()),
-            BackendAddress::Ssh { address, .. } => format!("{address} {}", socket.display()),
-            BackendAddress::Https { address, .. } => format!("https://{address}"),
-        };
-        hosts.check(&section, "address", &host);
+        match address {
+            BackendAddress::Local => {
+                hosts.check(&section, "address", &format!("local {}", socket.display()));
+            }
+            BackendAddress::Ssh { address: SshAddress::Network(address), .. } => {
+                hosts.check(&section, "address", &format!("{address} {}", socket.display()));
+            }
+            BackendAddress::Ssh { address: SshAddress::Tunnel(line), .. } => {
+                nodes.check(&section, "node_key", &line.key.fingerprint());
+                own_key(&section, line, scope.admins);
+            }
+            BackendAddress::Https { address, .. } => {
+                hosts.check(&section, "address", &format!("https://{address}"));
+            }
+        }
     }
     section.finish(|_| None);
     Ok(Backend {
@@ -86,7 +97,13 @@ fn backend_address(
     let host_key = section.maybe("host_key", public_key);
     let identity = section.maybe("identity", file(base));
     let fingerprint = section.maybe("fingerprint", fingerprint);
-    match place? {
+    let node_key = section.maybe("node_key", node_key);
+    let place = place?;
+    if place != Place::Tunnel {
+        let why = "only the host of a tunnel connects by itself";
+        none_of(section, &["node_key"], why, "write `address = \"tunnel\"`")?;
+    }
+    match place {
         Place::Local => {
             let (why, instead) =
                 ("a local backend is reached without SSH", "give a host as address");
@@ -111,19 +128,63 @@ fn backend_address(
             Ok(BackendAddress::Https { address, fingerprint: fingerprint? })
         }
         Place::Remote(address) => {
-            let (why, instead) =
-                ("this backend is reached through its sshd", "write `address = \"https://…\"`");
-            let others = none_of(section, &["fingerprint"], why, instead);
-            let host_key = host_key.and_then(|key| {
-                key.ok_or_else(|| {
-                    let fault = Fault::new("missing: the backend's sshd has to prove who it is");
-                    section.missing("host_key", fault.hint(keyscan(&address)))
-                })
-            });
+            let others = by_ssh(section, &["fingerprint"]);
+            let host_key = needed(section, host_key, "host_key", SSHD, &keyscan(&address));
             others?;
             let (user, host_key, identity) = (user?, host_key?, identity?);
+            let address = SshAddress::Network(address);
             Ok(BackendAddress::Ssh { address, user, host_key, identity })
         }
+        Place::Tunnel => {
+            let others = by_ssh(section, &["fingerprint", "routed"]);
+            let host_key = needed(section, host_key, "host_key", SSHD, ON_HOST);
+            let node_key = needed(section, node_key, "node_key", NODE, NODE_KEY);
+            others?;
+            let (user, host_key, identity) = (user?, host_key?, identity?);
+            let address = SshAddress::Tunnel(node_key?);
+            Ok(BackendAddress::Ssh { address, user, host_key, identity })
+        }
+    }
+}
+
+const SSHD: &str = "missing: the backend's sshd has to prove who it is";
+const NODE: &str = "missing: the host has to prove who it is when it connects";
+const ON_HOST: &str = "on the host, `cat /etc/ssh/ssh_host_ed25519_key.pub` shows it";
+const NODE_KEY: &str =
+    "on the host, `ssh-keygen -t ed25519 -N '' -f /etc/containarium-node/key` makes it";
+
+/// Refuses keys that mean nothing behind an sshd.
+fn by_ssh(section: &Section<'_>, keys: &[&str]) -> Result<(), Told> {
+    let why = "this backend is reached through its sshd";
+    none_of(section, keys, why, "write `address = \"https://…\"`")
+}
+
+/// A key that a backend of this kind has to have.
+fn needed<T>(
+    section: &Section<'_>,
+    value: Result<Option<T>, Told>,
+    key: &str,
+    missing: &str,
+    hint: &str,
+) -> Result<T, Told> {
+    value?.ok_or_else(|| section.missing(key, Fault::new(missing).hint(hint)))
+}
+
+/// A line that allows what a node does, and nothing is to be forced on it.
+fn node_key(node: &Node) -> Read<AuthorizedKey> {
+    let line = authorized_key(node)?;
+    if line.options.no_port_forwarding || line.options.command.is_some() {
+        return Err(Fault::new("with these options the key could not carry a tunnel")
+            .hint("leave them out: a node key can do nothing else, whatever they say"));
+    }
+    Ok(line)
+}
+
+/// Refuses a node key that is an administrator's, too: it would not be one any more.
+fn own_key(section: &Section<'_>, line: &AuthorizedKey, admins: &[AuthorizedKey]) {
+    if admins.iter().any(|admin| admin.key == line.key) {
+        let fault = Fault::new("this is the key of an administrator");
+        section.fault("node_key", fault.hint(NODE_KEY));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{
-    BackendAddress, Health,
+    BackendAddress, Health, SshAddress,
     problem::Fault,
     section::{Read, Section},
     source::Told,
@@ -46,6 +46,14 @@ pub(super) fn health(
         let fault = Fault::new("only a local backend has its Incus socket here").hint(hint);
         return Err(section.fault("incus", fault));
     }
+    if let (Some(BackendAddress::Ssh { address: SshAddress::Tunnel(_), .. }), false) =
+        (address, checks.is_empty())
+    {
+        let key = ["ports", "ssh", "http"].into_iter().find(|key| section.has(key));
+        let fault = Fault::new("a host behind a tunnel is asked through its tunnel alone");
+        let hint = "remove it; `interval`, `timeout`, `fall` and `rise` may stay";
+        return Err(section.fault(key.unwrap_or("ports"), fault.hint(hint)));
+    }
     if checks.is_empty() {
         checks.extend(address.map(default_check));
     }
@@ -70,7 +78,10 @@ fn default_check(address: &BackendAddress) -> Check {
     };
     match address {
         BackendAddress::Local => Check::Incus,
-        BackendAddress::Ssh { address, .. } => Check::Ssh(port(address, 22)),
+        BackendAddress::Ssh { address: SshAddress::Network(address), .. } => {
+            Check::Ssh(port(address, 22))
+        }
+        BackendAddress::Ssh { address: SshAddress::Tunnel(_), .. } => Check::Tunnel,
         BackendAddress::Https { address, .. } => Check::Tcp(port(address, 8443)),
     }
 }

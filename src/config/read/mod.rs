@@ -23,6 +23,7 @@ use super::{
     source::{At, Sink, Sources, Told},
     tree::Table,
 };
+use crate::model::authorized_keys::AuthorizedKey;
 
 /// Most backends, and most routes: each backend is a connection and a task.
 const MAX_ENTRIES: usize = 500;
@@ -35,6 +36,8 @@ const MAX_WEBHOOKS: usize = 20;
 struct Scope<'a> {
     base: &'a Path,
     sources: &'a Sources,
+    /// The keys of administrators, as far as they are known.
+    admins: &'a [AuthorizedKey],
 }
 
 /// Reads the whole configuration; relative paths begin at `base`.
@@ -44,7 +47,6 @@ pub(super) fn config(
     sources: &Sources,
     sink: &Sink,
 ) -> Result<Config, Told> {
-    let scope = Scope { base, sources };
     let mut root = Section::root(table, sink);
     for later in ["guard", "metrics"] {
         root.refuse(later);
@@ -55,6 +57,8 @@ pub(super) fn config(
     let stacks = root.or_written("stacks", "stacks", path(base));
     let ssh = root.section("ssh").and_then(|section| door::ssh(section, base));
     let admin = root.section("admin").and_then(|section| door::admin(section, base));
+    let admins = admin.as_ref().map_or(&[][..], |admin| &admin.keys);
+    let scope = Scope { base, sources, admins };
     let log = root.section("log").and_then(door::log);
     let create = root.section("create").and_then(create::create);
     let backends = backend::backends(root.sections("backend", MAX_ENTRIES), scope);

@@ -4,6 +4,7 @@ mod gateway;
 mod mistakes;
 mod robust;
 mod stacks;
+mod tunnel;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -114,7 +115,8 @@ fn every_key_is_read() {
     let BackendAddress::Ssh { address, user, identity, .. } = &config.backends[1].address else {
         panic!("spot-1 is behind SSH");
     };
-    assert_eq!((address.as_str(), user.as_str(), identity), ("[2001:db8::1]:22", "c", &None));
+    let place = address.to_string();
+    assert_eq!((place.as_str(), user.as_str(), identity), ("[2001:db8::1]:22", "c", &None));
     assert_eq!(config.backends[1].incus_socket, Path::new("/var/lib/incus/unix.socket"));
     let far = BackendAddress::Https {
         address: "far.example:8443".to_owned(),

@@ -12,7 +12,7 @@ use super::{
     rules::{Forward, RuleSet},
 };
 use crate::{
-    config::{Backend, BackendAddress, Gateway, GatewayPool},
+    config::{Backend, Gateway, GatewayPool},
     model::name::{BackendName, PoolName},
 };
 
@@ -51,9 +51,7 @@ impl Pools {
     pub fn configure(&mut self, gateway: Option<&Gateway>, backends: &[Arc<Backend>]) {
         let mut before = std::mem::take(&mut self.pools);
         for config in gateway.iter().flat_map(|gateway| &gateway.pools) {
-            // The ports of this machine are its own already: there is no way to lead them on.
-            let is_member =
-                |b: &&Arc<Backend>| b.pool == config.pool && b.address != BackendAddress::Local;
+            let is_member = |b: &&Arc<Backend>| b.pool == config.pool && b.address.takes_ports();
             let members: Vec<_> =
                 backends.iter().filter(is_member).map(|b| b.name.clone()).collect();
             let (order, failover, hold) = (members.clone(), config.failover, config.hold);

@@ -1,5 +1,7 @@
 //! Who may go where: keys, certificates, options and roles against small inventories.
 
+mod node;
+
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
@@ -85,6 +87,7 @@ struct World {
     admin: config::Admin,
     routes: Vec<Arc<Route>>,
     cas: Vec<PublicKey>,
+    backends: Vec<Arc<config::Backend>>,
     inventory: Inventory,
 }
 
@@ -106,6 +109,7 @@ impl World {
             },
             routes: vec![Arc::new(route)],
             cas: Vec::new(),
+            backends: Vec::new(),
             inventory: Inventory::new(vec![backend("b1", containers)]),
         }
     }
@@ -114,6 +118,7 @@ impl World {
         let policy = Policy {
             admin: &self.admin,
             routes: &self.routes,
+            backends: &self.backends,
             user_ca_keys: &self.cas,
             inventory: &self.inventory,
         };
@@ -157,6 +162,7 @@ fn shown(permit: Result<Permit, Reason>) -> String {
             format!("?{}", names.join(","))
         }
         Ok(Target::Route(route)) => format!("@{}", route.login),
+        Ok(Target::Tunnel(backend)) => format!("tunnel {}", backend.name),
         Err(_) => "no".to_owned(),
     }
 }
