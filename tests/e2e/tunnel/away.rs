@@ -12,7 +12,7 @@ const PORT: u16 = 2611;
 #[test]
 fn a_tunnel_that_ends_is_seen_at_once_and_people_wait_for_the_next_one() {
     let _alone = b3();
-    for person in ["away-1", "tess"] {
+    for person in ["away-1", "tove"] {
         make_key(&world().dir, person);
     }
     let _nat = Nat::new();
@@ -21,11 +21,11 @@ fn a_tunnel_that_ends_is_seen_at_once_and_people_wait_for_the_next_one() {
     let sentinel = sentinel_with("away-1", PORT, rules);
     let mut tunnel = Tunnel::start("b3", "away-1", PORT);
     wait_up(&sentinel, "away-1");
-    let _guest = Guest::new(&sentinel, "b3", "tess", "tess");
-    let open = open_session(&sentinel, PORT, "tess", "tess");
+    let _guest = Guest::new(&sentinel, "b3", "tove", "tove");
+    let open = open_session(&sentinel, PORT, "tove", "tove");
     tunnel.kill();
     let ended = open.join().unwrap();
-    let sentence = "the tunnel to the host of tess was lost; log in again to wait for it";
+    let sentence = "the tunnel to the host of tove was lost; log in again to wait for it";
     assert!(ended.status == 255 && ended.stderr.contains(sentence), "{ended:?}");
     wait_down(&sentinel, "away-1");
     let log = sentinel.log_text();
@@ -35,17 +35,17 @@ fn a_tunnel_that_ends_is_seen_at_once_and_people_wait_for_the_next_one() {
 
     let waiting = thread::spawn(|| {
         world().client(&format!(
-            "ssh -F $CFG -p {PORT} -i $DIR/tess -o LogLevel=INFO -l tess $DOOR hostname \
-             2>$DIR/tess.told"
+            "ssh -F $CFG -p {PORT} -i $DIR/tove -o LogLevel=INFO -l tove $DOOR hostname \
+             2>$DIR/tove.told"
         ))
     });
     sentinel.wait("she is told", || {
-        let told = fs::read_to_string(world().dir.join("tess.told")).unwrap_or_default();
-        told.contains("the host of tess has been down for")
+        let told = fs::read_to_string(world().dir.join("tove.told")).unwrap_or_default();
+        told.contains("the host of tove has been down for")
     });
     let _tunnel = Tunnel::start("b3", "away-1", PORT);
     let run = waiting.join().unwrap();
-    assert_eq!((run.stdout.as_str(), run.status), ("tess-container\n", 0), "{run:?}");
+    assert_eq!((run.stdout.as_str(), run.status), ("tove-container\n", 0), "{run:?}");
     wait_up(&sentinel, "away-1");
 }
 
