@@ -3,6 +3,9 @@
 use super::{kinds, prints};
 
 /// `go [OPTIONS] USER@HOST [COMMAND]`, with alice's key, which `$ID` is.
+///
+/// What it runs ends by itself: dbclient now and then forgets to pass the end of its input on, also
+/// to an sshd without anything between (3 of 280 transfers).
 const GO: &str = r#"
     ID=$TMP/alice.db
     dropbearconvert openssh dropbear $DIR/alice $ID 2>/dev/null
@@ -16,7 +19,7 @@ fn commands_have_statuses_streams_and_a_terminal() {
         go alice@$DOOR 'echo out; echo err >&2; exit 42' >$TMP/out 2>$TMP/err
         echo $?
         cat $TMP/out $TMP/err
-        go alice@$DOOR cat <$TMP/a | cmp - $TMP/a && echo bytes
+        go alice@$DOOR head -c $SIZE <$TMP/a | cmp - $TMP/a && echo bytes
         script -qec \"dbclient -i $ID -t alice@$DOOR 'tty | cut -c1-8; exit 5'\" /dev/null </dev/null |
             grep -o '/dev/pts'
         echo ${{PIPESTATUS[0]}}
@@ -31,7 +34,7 @@ fn every_cipher_and_mac_that_both_have_carries_bytes() {
     let script = format!(
         "{GO}
         for cipher in chacha20-poly1305@openssh.com aes128-ctr aes256-ctr; do
-            go -c $cipher -m hmac-sha2-256 alice@$DOOR cat <$TMP/a | cmp - $TMP/a && echo bytes
+            go -c $cipher -m hmac-sha2-256 alice@$DOOR head -c $SIZE <$TMP/a | cmp - $TMP/a && echo bytes
         done"
     );
     prints(&script, "bytes\nbytes\nbytes\n");
