@@ -3,7 +3,7 @@
 //! All ways are measured in one run, in turns, on the lab's hosts, so that a machine that slows
 //! down slows all of them. `--quick` (or `BENCH_QUICK=1`) is a smoke check of under a minute, of
 //! which nothing is kept; a full run writes `docs/benchmarks.md`. `outages` as the first argument
-//! plays nothing but the hosts that die, and tells of each.
+//! plays nothing but the hosts that die, `console` nothing but commands; each is told of.
 
 #![allow(
     clippy::unwrap_used,
@@ -87,6 +87,9 @@ const QUICK: Effort = Effort {
     idle: &[20],
 };
 
+/// The argument that asks for the console's commands and nothing else.
+const CONSOLE: &str = "console";
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [command, rest @ ..] = arguments.as_slice() {
@@ -95,6 +98,7 @@ fn main() {
             delay::DELAY => return delay::serve(rest),
             rate::LOGINS => return rate::log_in(rest),
             outage::ALONE => return drop(outage::measure(&effort(&arguments))),
+            CONSOLE => return console(&effort(&arguments)),
             _ => {}
         }
     }
@@ -131,6 +135,13 @@ fn main() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
         fs::write(file, text).unwrap();
     }
+}
+
+/// Measures commands alone, and tells of each.
+fn console(effort: &Effort) {
+    let scene = Scene::set();
+    eprintln!("{:#?}", create::measure(&scene, effort));
+    eprintln!("{:#?}", list::measure(&scene, effort));
 }
 
 fn effort(arguments: &[String]) -> Effort {
