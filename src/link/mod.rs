@@ -4,6 +4,7 @@
 
 pub mod backoff;
 mod channel;
+mod channel_message;
 pub mod connection;
 pub mod control;
 pub mod files;

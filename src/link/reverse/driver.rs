@@ -11,15 +11,13 @@ use std::{
 
 use tokio::time::{Sleep, sleep_until};
 
-use super::{
-    PORT, Reverse,
-    message::{Global, Incoming, keepalive, parse},
-    mux::Mux,
-    stream::Shared,
-};
+use super::{PORT, Reverse, mux::Mux, stream::Shared};
 use crate::{
     clock::now,
-    link::connection::{Connection, ConnectionError},
+    link::{
+        channel_message::{Global, Incoming, keepalive, parse},
+        connection::{Connection, ConnectionError},
+    },
     model::name::BackendName,
     wire::{
         error::Error as WireError,

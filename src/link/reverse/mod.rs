@@ -7,7 +7,6 @@
 
 mod channel;
 mod driver;
-mod message;
 mod mux;
 mod stream;
 #[cfg(test)]

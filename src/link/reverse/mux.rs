@@ -12,14 +12,16 @@ use std::{
 
 use tokio::io::ReadBuf;
 
-use super::{
-    channel::{Channel, Due, FIRST_WINDOW, MAX_DATA, Phase},
-    message::{Incoming, about, open, prohibited},
-};
-use crate::wire::{
-    error::Error,
-    message::{CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_FAILURE, CHANNEL_WINDOW_ADJUST},
-    transport::Transport,
+use super::channel::{Channel, Due, FIRST_WINDOW, MAX_DATA, Phase};
+use crate::{
+    link::channel_message::{Incoming, Kind, about, open, prohibited},
+    wire::{
+        error::Error,
+        message::{
+            CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_FAILURE, CHANNEL_WINDOW_ADJUST,
+        },
+        transport::Transport,
+    },
 };
 
 /// Channels at a time: each session, jump and question is one.
@@ -242,7 +244,8 @@ impl Mux {
             match due {
                 Due::Open => {
                     let (name, port) = &self.forward;
-                    transport.send(&[&open(id, (FIRST_WINDOW, MAX_DATA), (name, *port))])?;
+                    let kind = Kind::Forwarded(name, *port);
+                    transport.send(&[&open(id, (FIRST_WINDOW, MAX_DATA), kind)])?;
                 }
                 Due::Adjust(n) => {
                     transport.send(&[&about(CHANNEL_WINDOW_ADJUST, peer, Some(n))])?;

@@ -10,13 +10,13 @@ use tokio::{
 
 use super::{
     channel::{FIRST_WINDOW, LARGEST_WINDOW, MAX_DATA},
-    message::about,
     mux::MAX_CHANNELS,
     *,
 };
 use crate::{
     clock::now,
     link::{
+        channel_message::about,
         connection::{Connection, ConnectionError},
         neighbours::neighbours,
     },

@@ -1,26 +1,17 @@
-//! The connection protocol (RFC 4254) as far as one channel needs it: what comes and what it asks
-//! for. Pure.
+//! What comes over a connection that has one channel, and what it asks for. Pure.
 
 use super::{Destination, MAX_DATA, WINDOW};
 use crate::{
-    model::text,
+    link::channel_message::{self, Incoming as Message, Kind, about, prohibited},
     wire::{
-        codec::{Reader, Write},
+        codec::Reader,
         error::Error,
-        message::{
-            CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_FAILURE,
-            CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE, CHANNEL_REQUEST,
-            CHANNEL_SUCCESS, CHANNEL_WINDOW_ADJUST, GLOBAL_REQUEST, REQUEST_FAILURE,
-            REQUEST_SUCCESS,
-        },
+        message::{CHANNEL_FAILURE, CHANNEL_OPEN_CONFIRMATION, REQUEST_FAILURE},
     },
 };
 
 /// Our number of the channel: there is no other on this connection.
 const CHANNEL: u32 = 0;
-
-/// `SSH_OPEN_ADMINISTRATIVELY_PROHIBITED` (RFC 4254, section 5.1).
-const PROHIBITED: u32 = 1;
 
 /// What a packet says.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,104 +44,51 @@ pub(super) enum Incoming {
 /// It is malformed, or about a channel that there is not.
 pub(super) fn parse(packet: &[u8], peer: u32) -> Result<Incoming, Error> {
     let mut r = Reader::new(packet);
-    let number = r.byte()?;
-    let of_channel = (CHANNEL_OPEN_CONFIRMATION..=CHANNEL_FAILURE).contains(&number);
+    let of_channel = (CHANNEL_OPEN_CONFIRMATION..=CHANNEL_FAILURE).contains(&r.byte()?);
     if of_channel && r.uint32()? != CHANNEL {
         return Err(Error::Protocol("message for an unknown channel"));
     }
-    let incoming = match number {
-        CHANNEL_OPEN_CONFIRMATION => {
-            // What may follow belongs to types of channels other than ours.
-            let (peer, window, max) = (r.uint32()?, r.uint32()?, r.uint32()?);
-            return Ok(Incoming::Opened { peer, window, max });
+    Ok(match channel_message::parse(packet)? {
+        Message::Opened { peer, window, max, .. } => Incoming::Opened { peer, window, max },
+        Message::Refused { text, .. } => Incoming::Refused(text),
+        Message::Data { data, .. } => Incoming::Data(length(data)),
+        Message::Extended { len, .. } => Incoming::Extended(len),
+        Message::Adjust { more, .. } => Incoming::Adjust(more),
+        Message::Eof(_) => Incoming::Eof,
+        Message::Close(_) => Incoming::Close,
+        Message::Request { wants_reply, .. } => {
+            Incoming::Request(wants_reply.then(|| about(CHANNEL_FAILURE, peer, None)))
         }
-        CHANNEL_OPEN_FAILURE => {
-            r.uint32()?;
-            return Ok(Incoming::Refused(text::printable_bytes(r.string()?, 200)));
+        Message::Global { wants_reply, .. } => {
+            Incoming::Request(wants_reply.then(|| vec![REQUEST_FAILURE]))
         }
-        GLOBAL_REQUEST => {
-            r.string()?;
-            return Ok(Incoming::Request(r.boolean()?.then(|| vec![REQUEST_FAILURE])));
-        }
-        CHANNEL_REQUEST => {
-            r.string()?;
-            let answer = [&[CHANNEL_FAILURE][..], &peer.to_be_bytes()].concat();
-            return Ok(Incoming::Request(r.boolean()?.then_some(answer)));
-        }
-        CHANNEL_OPEN => {
-            r.string()?;
-            return Ok(Incoming::Request(Some(prohibited(r.uint32()?))));
-        }
-        REQUEST_SUCCESS | REQUEST_FAILURE | CHANNEL_SUCCESS | CHANNEL_FAILURE => {
-            return Ok(Incoming::Reply);
-        }
-        CHANNEL_DATA => Incoming::Data(length(r.string()?)),
-        CHANNEL_EXTENDED_DATA => {
-            r.uint32()?;
-            Incoming::Extended(length(r.string()?))
-        }
-        CHANNEL_WINDOW_ADJUST => Incoming::Adjust(r.uint32()?),
-        CHANNEL_EOF => Incoming::Eof,
-        CHANNEL_CLOSE => Incoming::Close,
-        _ => return Ok(Incoming::Unknown),
-    };
-    r.end()?;
-    Ok(incoming)
+        Message::Open(sender) => Incoming::Request(Some(prohibited(sender, "no"))),
+        Message::Answer(_) | Message::Reply => Incoming::Reply,
+        Message::Unknown => Incoming::Unknown,
+    })
 }
 
 fn length(data: &[u8]) -> u32 {
     u32::try_from(data.len()).unwrap_or(u32::MAX)
 }
 
-fn prohibited(sender: u32) -> Vec<u8> {
-    let mut out = vec![CHANNEL_OPEN_FAILURE];
-    out.put_uint32(sender);
-    out.put_uint32(PROHIBITED);
-    out.put_string(b"no");
-    out.put_string(b"");
-    out
-}
-
 /// Opens the channel.
 pub(super) fn open(destination: &Destination) -> Vec<u8> {
-    let mut out = vec![CHANNEL_OPEN];
-    let kind: &[u8] = match destination {
-        Destination::Tcp { .. } => b"direct-tcpip",
-        Destination::Unix { .. } => b"direct-streamlocal@openssh.com",
+    let kind = match destination {
+        Destination::Tcp { host, port } => Kind::Direct(host, u32::from(*port)),
+        Destination::Unix { path } => Kind::DirectUnix(path),
     };
-    out.put_string(kind);
-    out.put_uint32(CHANNEL);
-    out.put_uint32(WINDOW);
-    out.put_uint32(MAX_DATA);
-    match destination {
-        Destination::Tcp { host, port } => {
-            out.put_string(host.as_bytes());
-            out.put_uint32(u32::from(*port));
-            out.put_string(b"127.0.0.1");
-            out.put_uint32(0);
-        }
-        Destination::Unix { path } => {
-            out.put_string(path.as_bytes());
-            out.put_string(b"");
-            out.put_uint32(0);
-        }
-    }
-    out
-}
-
-/// A message that consists of the channel's number and perhaps a value.
-pub(super) fn about(number: u8, peer: u32, value: Option<u32>) -> Vec<u8> {
-    let mut out = vec![number];
-    out.put_uint32(peer);
-    if let Some(value) = value {
-        out.put_uint32(value);
-    }
-    out
+    channel_message::open(CHANNEL, (WINDOW, MAX_DATA), kind)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::message::{
+        CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN,
+        CHANNEL_OPEN_FAILURE, CHANNEL_REQUEST, CHANNEL_SUCCESS, CHANNEL_WINDOW_ADJUST,
+        GLOBAL_REQUEST, REQUEST_SUCCESS,
+    };
 
     fn of(number: u8, channel: u32, rest: &[u8]) -> Vec<u8> {
         [&[number][..], &channel.to_be_bytes(), rest].concat()

@@ -21,8 +21,11 @@ use tokio::{
     time::{Sleep, sleep_until},
 };
 
-use self::message::{Incoming, about, open, parse};
-use super::connection::{Connection, ConnectionError};
+use self::message::{Incoming, open, parse};
+use super::{
+    channel_message::about,
+    connection::{Connection, ConnectionError},
+};
 use crate::{
     clock::now,
     wire::{

@@ -1,4 +1,5 @@
-//! The connection protocol (RFC 4254) as far as a host's own connection needs it. Pure.
+//! The connection protocol (RFC 4254) as far as `tunnel`, with its one channel, and `reverse`, with
+//! its many, need it. Pure.
 
 use crate::{
     model::text,
@@ -121,16 +122,40 @@ fn global(mut r: Reader<'_>) -> Result<Incoming<'_>, Error> {
     Ok(Incoming::Global { wants_reply, request })
 }
 
-/// Opens a channel to what the host forwards (RFC 4254, section 7.2).
-pub(super) fn open(channel: u32, (window, max): (u32, u32), (name, port): (&str, u32)) -> Vec<u8> {
+/// What a channel leads to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind<'a> {
+    /// A TCP port that the peer dials (RFC 4254, section 7.2).
+    Direct(&'a str, u32),
+    /// A unix socket that the peer opens (OpenSSH's PROTOCOL, section 2.4).
+    DirectUnix(&'a str),
+    /// What the peer asked to have forwarded to it (RFC 4254, section 7.2).
+    Forwarded(&'a str, u32),
+}
+
+/// Opens a channel.
+pub(super) fn open(channel: u32, (window, max): (u32, u32), kind: Kind<'_>) -> Vec<u8> {
+    let name: &[u8] = match kind {
+        Kind::Direct(..) => b"direct-tcpip",
+        Kind::DirectUnix(_) => b"direct-streamlocal@openssh.com",
+        Kind::Forwarded(..) => b"forwarded-tcpip",
+    };
     let mut out = vec![CHANNEL_OPEN];
-    out.put_string(b"forwarded-tcpip");
+    out.put_string(name);
     out.put_uint32(channel);
     out.put_uint32(window);
     out.put_uint32(max);
-    out.put_string(name.as_bytes());
-    out.put_uint32(port);
-    out.put_string(b"127.0.0.1");
+    match kind {
+        Kind::Direct(host, port) | Kind::Forwarded(host, port) => {
+            out.put_string(host.as_bytes());
+            out.put_uint32(port);
+            out.put_string(b"127.0.0.1");
+        }
+        Kind::DirectUnix(path) => {
+            out.put_string(path.as_bytes());
+            out.put_string(b"");
+        }
+    }
     out.put_uint32(0);
     out
 }
@@ -141,7 +166,7 @@ pub(super) fn prohibited(sender: u32, sentence: &str) -> Vec<u8> {
     out.put_uint32(sender);
     out.put_uint32(PROHIBITED);
     out.put_string(sentence.as_bytes());
-    out.put_string(b"en");
+    out.put_string(b"");
     out
 }
 
@@ -251,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_channel_is_opened_in_the_words_of_its_type() {
-        let packet = open(4, (100, 10), ("home-1", 22));
+        let packet = open(4, (100, 10), Kind::Forwarded("home-1", 22));
         let mut r = Reader::new(&packet);
         assert_eq!((r.byte(), r.text()), (Ok(CHANNEL_OPEN), Ok("forwarded-tcpip")));
         assert_eq!((r.uint32(), r.uint32(), r.uint32()), (Ok(4), Ok(100), Ok(10)));
