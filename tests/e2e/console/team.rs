@@ -1,9 +1,10 @@
 //! A team's first day from beginning to end, told by a script over SSH alone.
 
-use crate::harness::world;
+use crate::harness::{claim, world};
 
 #[test]
 fn a_team_gets_its_containers_changes_shares_and_deletes_them() {
+    ["tilda", "theo", "tara"].into_iter().for_each(claim);
     let run = world().client(include_str!("../../scripts/team.sh"));
     let expected = "\
 tilda is tilda, root by root

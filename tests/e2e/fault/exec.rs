@@ -78,19 +78,19 @@ fn an_address_that_is_somebody_elses_never_leads_there() {
 #[test]
 fn a_container_that_does_not_run_is_told_and_entered_again_once_it_does() {
     newcomer("sue");
-    let guest = Guest::new(&world().sentinel, "b2", "asleep", "sue");
+    let guest = Guest::new(&world().sentinel, "b2", "dormant", "sue");
     let sentinel = &world().sentinel;
     for (command, state) in [("pause", "frozen"), ("stop", "stopped")] {
         let force: &[&str] = if command == "stop" { &["--force"] } else { &[] };
-        label("b2", "asleep", "hold", "true");
+        label("b2", "dormant", "hold", "true");
         lab().incus("b2", &[&[command, guest.instance().as_str()], force].concat());
         sentinel.wait(&format!("{state} is known"), || {
-            log_in(22, "sue", "asleep", "true").stderr.contains(state)
+            log_in(22, "sue", "dormant", "true").stderr.contains(state)
         });
-        let run = log_in(22, "sue", "asleep", "true");
-        assert_told(&run, 69, &[&format!("container asleep is {state}")]);
-        super::assert_copiers_are_told(22, "sue", "asleep", &format!("asleep is {state}"));
+        let run = log_in(22, "sue", "dormant", "true");
+        assert_told(&run, 69, &[&format!("container dormant is {state}")]);
+        super::assert_copiers_are_told(22, "sue", "dormant", &format!("dormant is {state}"));
         lab().incus("b2", &["start", &guest.instance()]);
-        sentinel.wait("it runs again", || log_in(22, "sue", "asleep", "true").status == 0);
+        sentinel.wait("it runs again", || log_in(22, "sue", "dormant", "true").status == 0);
     }
 }

@@ -1,6 +1,11 @@
 //! Containers of one test: running ones that may be broken, and labels on instances that never run.
 
-use std::fs;
+use std::{
+    collections::HashMap,
+    fs,
+    panic::Location,
+    sync::{Mutex, PoisonError},
+};
 
 use super::{Sentinel, lab, lab_command, world};
 
@@ -17,6 +22,7 @@ pub struct Guest {
 impl Guest {
     /// Makes container `name` of `owner`, whose key is `$DIR/OWNER`, and waits until `sentinel`
     /// lists it.
+    #[track_caller]
     pub fn new(sentinel: &Sentinel, backend: &str, name: &str, owner: &str) -> Self {
         quiet_delete(backend, &[name]);
         let address = world().container(backend, name, owner, &[]);
@@ -44,6 +50,17 @@ impl Drop for Guest {
     }
 }
 
+/// Panics if another file of tests has a container of this name: all sentinels of the lab see every
+/// backend, and a name that two instances have is refused at the door.
+#[track_caller]
+pub fn claim(name: &str) {
+    static OWNERS: Mutex<Option<HashMap<String, &str>>> = Mutex::new(None);
+    let file = Location::caller().file();
+    let mut owners = OWNERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let owner = *owners.get_or_insert_default().entry(name.to_owned()).or_insert(file);
+    assert_eq!(owner, file, "two tests have a container called {name}");
+}
+
 /// Removes containers, if they are there.
 pub fn quiet_delete(backend: &str, names: &[&str]) {
     let instances = names.iter().map(|name| format!("{name}-container"));
@@ -58,7 +75,9 @@ pub fn quiet_delete(backend: &str, names: &[&str]) {
 
 /// Makes instance `NAME-container` with labels as `contrib/adopt` writes them, held so that no login
 /// starts it, as there is nothing to start: enough for whoever decides who gets in. `keys` and collaborators' keys are key lines.
+#[track_caller]
 pub fn labelled(backend: &str, name: &str, owner: &str, keys: &str, others: &[(&str, &str)]) {
+    claim(name);
     let host_key = fs::read_to_string(world().dir.join("mallory.pub")).unwrap();
     let others: Vec<_> = others
         .iter()

@@ -23,7 +23,7 @@ use std::{
 
 pub use self::{
     certificate::{certify, files, fingerprint, fresh, section, shown},
-    guest::{Guest, label, labelled, quiet_delete},
+    guest::{Guest, claim, label, labelled, quiet_delete},
     outage::Outage,
     power::{file, lab_script, lines, network, power, program},
     sentinel::Sentinel,
@@ -230,7 +230,9 @@ pub fn trust_link_key(dir: &Path) {
 impl World {
     /// Makes and adopts container `name` of `owner`; harmless if it is there. `adopt` are further
     /// options of `contrib/adopt`. Returns its address.
+    #[track_caller]
     pub fn container(&self, backend: &str, name: &str, owner: &str, adopt: &[&str]) -> String {
+        claim(name);
         let key = self.dir.join(format!("{owner}.pub"));
         let key = if key.exists() { key } else { self.dir.join("alice.pub") };
         let out = lab_command(&["container", backend, name, owner])

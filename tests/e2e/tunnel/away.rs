@@ -52,35 +52,35 @@ fn a_tunnel_that_ends_is_seen_at_once_and_people_wait_for_the_next_one() {
 #[test]
 fn a_second_tunnel_takes_the_place_of_the_first() {
     let _alone = b3();
-    for person in ["twice-1", "tilda"] {
+    for person in ["twice-1", "twyla"] {
         make_key(&world().dir, person);
     }
     let _nat = Nat::new();
     let sentinel = sentinel("twice-1", PORT + 1);
     let mut first = Tunnel::start("b3", "twice-1", PORT + 1);
     wait_up(&sentinel, "twice-1");
-    let _guest = Guest::new(&sentinel, "b3", "tilda", "tilda");
+    let _guest = Guest::new(&sentinel, "b3", "twyla", "twyla");
     let source = known(&sentinel, "twice-1")["tunnel"]["source"].clone();
     // A connection under the key that is none disturbs nobody.
-    let open = open_session(&sentinel, PORT + 1, "tilda", "tilda");
+    let open = open_session(&sentinel, PORT + 1, "twyla", "twyla");
     for what in ["twice-1@$DOOR true", "-N -R 8080:127.0.0.1:22 twice-1@$DOOR"] {
         let run = world().client(&format!("ssh -F $CFG -p {} -i $DIR/twice-1 {what}", PORT + 1));
         assert_eq!(run.status, 255, "{what}: {run:?}");
     }
-    let run = log_in(PORT + 1, "tilda", "tilda", "hostname");
-    assert_eq!(run.stdout, "tilda-container\n", "{run:?}");
+    let run = log_in(PORT + 1, "twyla", "twyla", "hostname");
+    assert_eq!(run.stdout, "twyla-container\n", "{run:?}");
     assert!(!open.is_finished(), "{:?}", open.join());
     assert_eq!(known(&sentinel, "twice-1")["tunnel"]["source"], source);
     let _second = Tunnel::start("b3", "twice-1", PORT + 1);
     let said = first.end(&sentinel);
     assert!(said.contains("another connection of this host took its place"), "{said}");
     let ended = open.join().unwrap();
-    let sentence = "the tunnel to the host of tilda was lost; log in again to wait for it";
+    let sentence = "the tunnel to the host of twyla was lost; log in again to wait for it";
     assert!(ended.status == 255 && ended.stderr.contains(sentence), "{ended:?}");
     wait_up(&sentinel, "twice-1");
     assert_ne!(known(&sentinel, "twice-1")["tunnel"]["source"], source);
-    let run = log_in(PORT + 1, "tilda", "tilda", "hostname");
-    assert_eq!(run.stdout, "tilda-container\n", "{run:?}");
+    let run = log_in(PORT + 1, "twyla", "twyla", "hostname");
+    assert_eq!(run.stdout, "twyla-container\n", "{run:?}");
     assert!(!sentinel.log_text().contains("host is down"), "{}", sentinel.log_text());
 
     // A configuration without it ends it, and so does another key.
