@@ -58,6 +58,8 @@ pub struct Machine {
     /// When the next probe begins, or the one under way has failed.
     deadline: Instant,
     under_way: Option<Probe>,
+    /// Whether the next probe begins when the one under way has ended.
+    is_hurried: bool,
     probes: u64,
 }
 
@@ -72,6 +74,7 @@ impl Machine {
             failures: 0,
             deadline: now,
             under_way: None,
+            is_hurried: false,
             probes: 0,
         }
     }
@@ -117,21 +120,23 @@ impl Machine {
             State::Unknown if !success => RETRY.min(self.rules.interval),
             State::Unknown | State::Up | State::Down | State::Recovering(_) => self.rules.interval,
         };
-        self.deadline = now + pause;
+        self.deadline = if std::mem::take(&mut self.is_hurried) { now } else { now + pause };
         (from != self.state).then_some(Change { from, to: self.state })
     }
 
-    /// Somebody else knows that it may be back, or gone: the next probe begins now.
+    /// Somebody else knows that it may be back, or gone: the next probe begins now, or when the one
+    /// under way has ended, which may have begun before that.
     pub fn hurry(&mut self, now: Instant) {
-        if self.under_way.is_none() {
-            self.deadline = self.deadline.min(now);
+        match self.under_way {
+            Some(_) => self.is_hurried = true,
+            None => self.deadline = self.deadline.min(now),
         }
     }
 
     /// Somebody knows that it is gone: that is no probe that may be lost. What is under way is
     /// forgotten.
     pub fn lose(&mut self, now: Instant) {
-        self.under_way = None;
+        (self.under_way, self.is_hurried) = (None, false);
         self.failures = self.rules.fall;
         self.state = State::Down;
         self.deadline = now + self.rules.interval;
@@ -239,6 +244,20 @@ mod tests {
                 assert_eq!(machine.state(), state);
             }
         }
+    }
+
+    #[test]
+    fn whoever_hurries_is_not_told_by_a_probe_that_began_before() {
+        let mut machine = Machine::new(Rules::default(), at(0));
+        machine.lose(at(0));
+        let old = machine.poll(at(1000)).0.unwrap();
+        machine.hurry(at(1500));
+        assert_eq!(machine.poll(at(1500)), (None, None), "one at a time");
+        machine.on_result(old, false, at(1900));
+        let new = machine.poll(at(1900)).0.unwrap();
+        machine.on_result(new, true, at(1910));
+        assert_eq!(machine.state(), State::Recovering(1));
+        assert_eq!(machine.next_deadline(), at(2910), "once");
     }
 
     proptest! {

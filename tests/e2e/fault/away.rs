@@ -36,7 +36,6 @@ fn a_backend_that_is_away_is_told_and_used_again_when_it_is_back() {
     let _alone = crate::harness::b3();
     newcomer("pia");
     let dir = &world().dir;
-    power("revive");
     let text = config(dir, PORT, &backend_section("b3"));
     let sentinel = Sentinel::start(dir, "spot", &text);
     let guest = Guest::new(&sentinel, "b3", "spot", "pia");

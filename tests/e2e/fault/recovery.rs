@@ -46,7 +46,6 @@ fn wait(what: &str, condition: impl Fn() -> bool) {
 fn a_program_starts_the_host_once_and_who_waited_is_let_in() {
     let _alone = crate::harness::b3();
     newcomer("rita");
-    power("revive");
     let calls = file("recovery.calls");
     let autostart = |name| format!("incus b3 config set {name}-container boot.autostart=true");
     let after = format!("lab {}\nlab {}", autostart("idler"), autostart("holder"));
@@ -91,7 +90,6 @@ fn a_program_starts_the_host_once_and_who_waited_is_let_in() {
 fn a_program_that_fails_is_told_and_a_drained_host_is_left_alone() {
     let _alone = crate::harness::b3();
     world();
-    power("revive");
     let calls = file("drained.calls");
     let text = program("drained.program", &calls, "printf 'no \\033[2J quota\\n'; exit 7", "");
     let sentinel = sentinel("drained", 2382, &format!("{text}, hourly = 1 }}"));
@@ -122,7 +120,6 @@ fn a_program_that_fails_is_told_and_a_drained_host_is_left_alone() {
 fn a_sentinel_that_crashes_again_and_again_does_not_start_a_host_each_time() {
     let _alone = crate::harness::b3();
     world();
-    power("revive");
     let calls = file("crashing.calls");
     let text = program("crashing.program", &calls, "exit 7", "");
     let often = "health = { interval = \"200ms\", fall = 2 }";
@@ -184,7 +181,6 @@ impl Drop for Cloud {
 fn a_cloud_that_refuses_at_first_starts_the_host_once() {
     let _alone = crate::harness::b3();
     newcomer("gus");
-    power("revive");
     let calls = file("cloud.calls");
     let cloud = Cloud::start(8461, &calls);
     let recovered = sentinel(

@@ -32,7 +32,6 @@ fn alone() -> (MutexGuard<'static, ()>, MutexGuard<'static, ()>) {
     static FILTER: Mutex<()> = Mutex::new(());
     let filter = FILTER.lock().unwrap_or_else(PoisonError::into_inner);
     let b3 = harness::b3();
-    power("revive");
     // A test that failed has killed its sentinel, whose rules stay then.
     in_network("sentinel", || {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();

@@ -159,10 +159,21 @@ pub fn make_key(dir: &Path, person: &str) {
     assert!(status.success());
 }
 
-/// The backend that tests kill, for one of them at a time.
+/// The backend that tests kill, for one of them at a time; it has power and a network, whatever the
+/// one before left.
 pub fn b3() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    lab();
+    for mend in [
+        ["revive", "b3"].as_slice(),
+        &["in", "b3", "iptables", "-F", "INPUT"],
+        &["in", "b3", "iptables", "-F", "OUTPUT"],
+    ] {
+        let out = lab_command(mend).output().expect("lab");
+        assert!(out.status.success(), "{mend:?}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+    alone
 }
 
 /// A configuration for a sentinel of the lab, listening on `port`, with more sections behind it.

@@ -17,7 +17,6 @@ const CROWD: usize = 200;
 fn two_hundred_who_wait_are_let_in_when_the_host_is_back() {
     let _alone = b3();
     make_key(&world().dir, "crowd");
-    power(&["revive", "b3"]);
     let sentinel = patient("hold-crowd", PORT, "600s");
     let guest = Guest::new(&sentinel, "b3", "crowd", "crowd");
     guest.root("sshd -T | grep -qx 'maxstartups 10:30:100'");

@@ -49,7 +49,6 @@ impl Drop for Mended {
 fn refused_silent_and_cut_off_hosts_are_told_waited_for_and_entered_again() {
     let _alone = b3();
     make_key(&world().dir, "faulty");
-    power(&["revive", "b3"]);
     let sentinel = patient("faulty", PORT, "100s");
     let _guest = Guest::new(&sentinel, "b3", "faulty", "faulty");
     let _mended = Mended;
@@ -100,7 +99,6 @@ fn refused_silent_and_cut_off_hosts_are_told_waited_for_and_entered_again() {
 fn a_halted_incus_keeps_nobody_out_of_a_running_container() {
     let _alone = b3();
     make_key(&world().dir, "halted");
-    power(&["revive", "b3"]);
     let sentinel = patient("halted", PORT + 2, "5s");
     let _guest = Guest::new(&sentinel, "b3", "halted", "halted");
     on_b3(&signal("STOP", INCUSD));
@@ -118,7 +116,6 @@ fn a_halted_incus_keeps_nobody_out_of_a_running_container() {
 fn a_lossy_way_lets_in_or_tells() {
     let _alone = b3();
     make_key(&world().dir, "lossy");
-    power(&["revive", "b3"]);
     let sentinel = patient("lossy", PORT + 1, "5s");
     let _guest = Guest::new(&sentinel, "b3", "lossy", "lossy");
     let mended = Mended;

@@ -12,7 +12,6 @@ const PORT: u16 = 2301;
 fn whoever_comes_while_a_host_is_down_is_told_waits_and_walks_in() {
     let _alone = b3();
     make_key(&world().dir, "waiter");
-    power(&["revive", "b3"]);
     let sentinel = patient("waiting", PORT, "110s");
     let _guest = Guest::new(&sentinel, "b3", "waiter", "waiter");
     for usual in ["", "; it is usually back after "] {
@@ -67,7 +66,6 @@ fn sessions(sentinel: &crate::harness::Sentinel) -> u64 {
 fn what_is_open_ends_with_its_host_and_who_need_not_wait_is_told_so() {
     let _alone = b3();
     make_key(&world().dir, "waiter2");
-    power(&["revive", "b3"]);
     let sentinel = patient("open", PORT + 1, "110s");
     let _guest = Guest::new(&sentinel, "b3", "opened", "waiter2");
     let to = (PORT + 1, "waiter2");
@@ -131,7 +129,6 @@ fn what_is_open_ends_with_its_host_and_who_need_not_wait_is_told_so() {
 fn the_choice_waits_as_a_login_does() {
     let _alone = b3();
     make_key(&world().dir, "chooser");
-    power(&["revive", "b3"]);
     let sentinel = patient("choosing", PORT + 2, "110s");
     let _one = Guest::new(&sentinel, "b3", "choose-a", "chooser");
     let _two = Guest::new(&sentinel, "b3", "choose-b", "chooser");

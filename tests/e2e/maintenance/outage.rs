@@ -22,7 +22,6 @@ fn caddy(dir: &Path) -> String {
 #[test]
 fn the_certificates_of_a_host_outlive_it_and_the_page_says_for_how_long_it_is_away() {
     let _alone = crate::harness::b3();
-    power("revive");
     let dir = fresh("tls-host");
     certify(&dir, "site", &["host.example"], 90);
     readable(&dir, "site.key", 0o600);

@@ -189,12 +189,9 @@ b_loop_free() {
 # Power off: first the cable, so that nobody hears a goodbye, then every process
 # at once, then what the kernel remembers of connections.
 b_kill() {
-    local backend=$1 file pid
+    local backend=$1
     in_ns "$backend" ip link set eth0 down 2>/dev/null || true
-    # An nsenter whose child was halted once may be halted, and would bury nobody.
-    for file in "$LAB_STATE/$backend"/*.nsenter; do
-        ! pid=$(proc_pid "$file") || kill -CONT "$pid" 2>/dev/null || true
-    done
+    b_continue "$backend"
     proc_kill "$LAB_STATE/$backend/holder.pid"
     proc_kill "$LAB_STATE/$backend/unshare.pid"
     in_ns "$backend" ss --kill --tcp state all >/dev/null 2>&1 || true
@@ -203,11 +200,21 @@ b_kill() {
     wait_until 20 b_loop_free "$backend" || die "the storage of $backend stays busy"
 }
 
+# Daemons that somebody halted go on, and so do the nsenters that started them: one whose child was
+# halted once may be halted, too, and would bury nobody.
+b_continue() {
+    local file pid
+    for file in "$LAB_STATE/$1"/{incusd,sshd}.{pid,nsenter}; do
+        ! pid=$(proc_pid "$file") || kill -CONT "$pid" 2>/dev/null || true
+    done
+}
+
 # Power on: containers come back as boot.autostart and their last state say.
 # On a host that has power, only start the daemon that is missing.
 b_revive() {
     local backend=$1 state=$LAB_STATE/$1
     if b_holder "$backend" >/dev/null; then
+        b_continue "$backend"
         proc_pid "$state/incusd.pid" >/dev/null || b_start_incusd "$backend"
         proc_pid "$state/sshd.pid" >/dev/null || b_start_sshd "$backend"
         return
