@@ -9,6 +9,7 @@ pub mod inventory;
 pub mod joblog;
 pub mod key_use;
 pub mod keys;
+pub mod ledger;
 pub mod outages;
 mod records;
 pub mod recoveries;
