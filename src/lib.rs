@@ -12,6 +12,7 @@
 //! | [`wire`] | pure: SSH transport and authentication, sans-IO, both roles |
 //! | [`access`] | pure: a login name and a proven key become a permit, or nothing |
 //! | [`store`] | files that must outlive a restart: keys, the cached inventory |
+//! | [`audit`] | the ledger: what happened, one record for each decision and each session |
 //! | [`link`] | connections to backends: SSH, one for control, one per user stream; HTTPS |
 //! | [`web`] | requests to servers that are not ours: bounded, verified |
 //! | [`webhook`] | people are told what happens |
@@ -34,6 +35,7 @@
 
 pub mod access;
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod command;

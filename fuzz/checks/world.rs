@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use containarium::{
+    audit::Ledger,
     clock,
     command::context::Environment,
     config,
@@ -76,6 +77,7 @@ impl World {
             console: Arc::new(Console::new(services).unwrap()),
             registry: Registry::default(),
             key_uses: KeyUses::default(),
+            ledger: Ledger::unkept(),
             pace: Pace::default(),
             runtimes: Runtimes::default(),
             tasks: TaskTracker::new(),

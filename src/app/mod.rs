@@ -3,6 +3,7 @@
 //!
 //! parse -> bind -> build -> run -> drain. What can fail at start fails before anything is served.
 
+mod ledger;
 mod maintenance;
 mod outage;
 
@@ -24,9 +25,10 @@ use tracing::{error, info, warn};
 
 use self::outage::{Affected, Record};
 use crate::{
+    audit::{Event, Ledger, Reload},
     clock,
     command::context::{Environment, Meter, PublicKeys, Usage},
-    config::{self, Config, needs_restart},
+    config::{self, Config, changes, needs_restart},
     console::{
         Console, ConsoleError, OpenPort, Services,
         control::{Control, ControlError},
@@ -137,6 +139,7 @@ struct Running {
     fleet: Fleet,
     monitor: Monitor,
     recoveries: watch::Receiver<Arc<Recoveries>>,
+    ledger: Ledger,
     /// Held while the configuration is taken over: SIGHUP and `reload` may come together.
     reloading: Mutex<()>,
 }
@@ -150,11 +153,13 @@ impl Running {
             for problem in &problems.0 {
                 error!("{problem}");
             }
-            error!(problems = problems.0.len(), "configuration not reloaded; the old one stays");
+            let reload = Reload { mistakes: problems.0.len(), ..Reload::default() };
+            self.ledger.record(Event::Reload(reload));
             let first = problems.0.first().map(ToString::to_string).unwrap_or_default();
             first.lines().next().unwrap_or_default().to_owned()
         })?;
         let restart = needs_restart(&self.config.borrow(), &next);
+        let changed = changes(&self.config.borrow(), &next);
         if !restart.is_empty() {
             warn!(keys = restart.join(", "), "changed, but taken over only at a restart");
         }
@@ -164,7 +169,8 @@ impl Running {
         self.fleet.reconfigure(&next.backends);
         self.monitor.reconfigure(hosts(&next));
         self.config.send_replace(Arc::new(next));
-        info!("configuration reloaded");
+        let needs_restart = restart.clone();
+        self.ledger.record(Event::Reload(Reload { changed, needs_restart, mistakes: 0 }));
         Ok(restart)
     }
 }
@@ -187,23 +193,28 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let recoveries = state_dir.join("recoveries.json");
     let monitor = Monitor::start(hosts(&config), fleet.tunnels(), &tasks, stop.clone());
     let (publish, config) = watch::channel(Arc::new(config));
-    let webhooks = webhook::Sender::start(config.clone(), Web::new(), &tasks, stop.clone());
-    let surroundings = Surroundings {
-        config: config.clone(),
-        health: monitor.health(),
-        fleet: fleet.clone(),
-        web: Web::new(),
-        webhooks: webhooks.clone(),
-        record: recoveries,
-    };
+    let (ledger, writer) = ledger::start(&config).map_err(io("start the ledger's thread"))?;
+    let web = Web::new();
+    let webhooks =
+        webhook::Sender::start(config.clone(), web, ledger.clone(), &tasks, stop.clone());
+    let surroundings = surroundings(&config, &monitor, &fleet, &webhooks, recoveries);
     let recoveries = recovery::start(surroundings, &tasks, stop.clone());
     let (path, reloading) = (path.to_owned(), Mutex::default());
-    let running =
-        Running { path, telemetry, config: publish, fleet, monitor, recoveries, reloading };
+    let running = Running {
+        path,
+        telemetry,
+        config: publish,
+        fleet,
+        monitor,
+        recoveries,
+        ledger: ledger.clone(),
+        reloading,
+    };
     let running = Arc::new(running);
     let key_uses = KeyUses::load(&key_use_file);
     tasks.spawn(key_uses.clone().keep(key_use_file, stop.clone()));
     let gateway = open_gateway(&running, &config, &tasks, stop.clone())?;
+    ledger::follow_gateway(gateway.clone(), ledger.clone(), &tasks, stop.clone());
     let outages = record.known();
     let certificates =
         page.open(&running, (&config, outages.clone()), webhooks.clone(), &tasks, &stop)?;
@@ -213,9 +224,7 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let (monitor, fleet) = (running.monitor.clone(), running.fleet.clone());
     let (reach, registry) = (shared.reach.clone(), shared.registry.clone());
     let affected = Affected { monitor, fleet, reach, registry, webhooks };
-    let outages = outage::follow(affected, record);
-    let ended = stop.clone();
-    tasks.spawn(async move { ended.run_until_cancelled(outages).await });
+    outage::start(affected, record, &tasks, stop.clone());
     for address in door.addresses() {
         info!(%address, "listening");
     }
@@ -233,8 +242,27 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     if tokio::time::timeout(ENDING, tasks.wait()).await.is_err() {
         warn!("some tasks did not end in time");
     }
+    ledger::close(ledger, writer).await;
     info!("stopped");
     outcome
+}
+
+/// What recovery looks at.
+fn surroundings(
+    config: &watch::Receiver<Arc<Config>>,
+    monitor: &Monitor,
+    fleet: &Fleet,
+    webhooks: &webhook::Sender,
+    record: PathBuf,
+) -> Surroundings {
+    Surroundings {
+        config: config.clone(),
+        health: monitor.health(),
+        fleet: fleet.clone(),
+        web: Web::new(),
+        webhooks: webhooks.clone(),
+        record,
+    }
 }
 
 /// The hosts whose health is followed.
@@ -294,6 +322,7 @@ fn build(
         certificates,
         backend_files: Arc::new(BackendFiles::new(running.path.clone())),
         end_sessions: Arc::new(move |name, whose, said| ending.end(name, whose, said)),
+        ledger: running.ledger.clone(),
         last_use: Arc::new(move |name, key| used.last(name, key)),
         keys: Arc::new(public),
         usage: meter(registry.clone(), runtimes.clone()),
@@ -316,6 +345,7 @@ fn build(
         console: Arc::new(console),
         registry,
         key_uses,
+        ledger: running.ledger.clone(),
         pace: Pace::default(),
         runtimes,
         tasks: TaskTracker::new(),

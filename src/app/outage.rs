@@ -10,6 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock::timestamp,
@@ -65,10 +66,21 @@ pub(super) struct Affected {
     pub(super) webhooks: webhook::Sender,
 }
 
+/// Follows outages, on `tasks` and until `stop`.
+pub(super) fn start(
+    affected: Affected,
+    record: Record,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) {
+    let outages = follow(affected, record);
+    tasks.spawn(async move { stop.run_until_cancelled(outages).await });
+}
+
 /// Follows the health of all hosts. When one goes down, also on its way back, its control connection
 /// is not trusted any more and what people have open there ends, sessions with a sentence, instead of
 /// waiting for TCP; when it is back, it is reached at once.
-pub(super) async fn follow(affected: Affected, record: Record) {
+async fn follow(affected: Affected, record: Record) {
     let (mut health, mut inventory) = (affected.monitor.health(), affected.fleet.inventory());
     let mut down: BTreeMap<BackendName, Timestamp> = BTreeMap::new();
     let (mut fallen, mut contradicted) = (BTreeSet::new(), BTreeSet::new());

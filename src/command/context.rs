@@ -10,6 +10,7 @@ use super::{
     render::Format,
 };
 use crate::{
+    audit::Ledger,
     config::{Advertise, Config, Stacks},
     fleet::Fleet,
     gateway::{self, certificate::Keystore},
@@ -93,6 +94,8 @@ pub struct Environment {
     pub reload: Reload,
     /// The files that say which backends there are.
     pub backend_files: Arc<BackendFiles>,
+    /// Where commands are recorded, and what is read of it.
+    pub ledger: Ledger,
     /// Ends sessions at the door.
     pub end_sessions: EndSessions,
     /// When a key last opened a container.
@@ -124,6 +127,7 @@ impl Environment {
             usage: Arc::new(Usage::default),
             reload: Arc::new(|| Ok(Vec::new())),
             backend_files: Arc::new(BackendFiles::new("/nonexistent/sentinel.toml".into())),
+            ledger: Ledger::unkept(),
             end_sessions: Arc::new(|_, _, _| 0),
             last_use: Arc::new(|_, _| None),
             started,

@@ -37,6 +37,7 @@ use crate::{
         name::{Account, BackendName, ContainerName, PoolName, StackName},
         size::Size,
         stack::Stack,
+        text::printable,
     },
 };
 
@@ -46,6 +47,9 @@ const MIN_MEMORY: u64 = 64 << 20;
 const MIN_DISK: u64 = 256 << 20;
 /// Largest size that Incus counts with, in bytes.
 const MAX_SIZE: u64 = 1 << 60;
+
+/// Longest name in the ledger, in characters.
+const MAX_SHOWN: usize = 100;
 
 /// The pool of backends that are in no other (`[[backend]]` of the configuration).
 const DEFAULT_POOL: &str = "default";
@@ -112,6 +116,38 @@ pub struct CreateArgs {
     /// Leave what failed as it is, to be looked at on the backend
     #[arg(long)]
     pub keep_failed: bool,
+}
+
+impl CreateArgs {
+    /// What the ledger says.
+    pub(super) fn record(&self) -> String {
+        let mut record = format!("create {}{}", self.name, key_arg::recorded(&self.ssh_key));
+        let shown = [
+            ("owner", self.owner.as_ref().map(ToString::to_string)),
+            ("backend", self.backend.as_ref().map(ToString::to_string)),
+            ("pool", self.pool.as_ref().map(ToString::to_string)),
+            ("image", self.image.as_ref().map(ToString::to_string)),
+            ("os-type", self.os_type.as_ref().map(|name| printable(name, MAX_SHOWN))),
+            ("cpu", self.cpu.map(|limit| limit.to_string())),
+            ("memory", self.memory.map(|size| size.to_string())),
+            ("disk", self.disk.map(|size| size.to_string())),
+            ("gpu", self.gpu.as_ref().map(|_| "yes".to_owned())),
+        ];
+        let stacks = self.stack.iter().map(|stack| ("stack", Some(stack.to_string())));
+        for (option, value) in shown.into_iter().chain(stacks) {
+            record.extend(value.map(|value| format!(" --{option} {value}")));
+        }
+        let flags = [
+            ("autostart", self.autostart),
+            ("no-autostart", self.no_autostart),
+            ("podman", self.podman),
+            ("no-docker", self.no_docker),
+            ("keep-failed", self.keep_failed),
+        ];
+        let flags = flags.into_iter().filter(|(_, is_set)| *is_set);
+        record.extend(flags.map(|(flag, _)| format!(" --{flag}")));
+        record
+    }
 }
 
 /// What `--json` shows.

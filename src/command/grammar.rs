@@ -3,9 +3,9 @@
 use clap::{CommandFactory, Subcommand};
 
 use super::{
-    AdoptArgs, BackendCommand, CollaboratorArgs, CompletionArgs, CreateArgs, DeleteArgs,
+    AdoptArgs, AuditArgs, BackendCommand, CollaboratorArgs, CompletionArgs, CreateArgs, DeleteArgs,
     ExportArgs, Grammar, HelpArgs, InfoArgs, KeyArgs, ListArgs, LogsArgs, ResizeArgs, RestartArgs,
-    ShellArgs, StackCommand, StartArgs, StopArgs, adopt, backend, collaborator, completion,
+    ShellArgs, StackCommand, StartArgs, StopArgs, adopt, audit, backend, collaborator, completion,
     context::Context, create, delete, export, failure::Failure, help, info, key, key_arg, list,
     logs, reload, report::Report, resize, shell, stack, state, status, terminal::Terminal, version,
     whoami,
@@ -50,6 +50,8 @@ pub enum Command {
     /// The hosts that run Incus
     #[command(subcommand, arg_required_else_help = false)]
     Backend(BackendCommand),
+    /// Show what happened: logins, sessions, commands, hosts
+    Audit(AuditArgs),
     /// Show the sentinel, its backends and what is wrong
     Status,
     /// Read the configuration again
@@ -94,6 +96,7 @@ impl Command {
             | Self::Collaborator(_)
             | Self::Logs(_)
             | Self::Backend(_)
+            | Self::Audit(_)
             | Self::Status
             | Self::Reload => Right::Administer,
             Self::Whoami | Self::Version | Self::Help(_) | Self::Completion(_) => Right::Enter,
@@ -105,15 +108,17 @@ impl Command {
     #[must_use]
     pub fn record(&self) -> Option<String> {
         match self {
-            Self::Create(args) => Some(format!("create {}", args.name)),
+            Self::Create(args) => Some(args.record()),
             // An instance may be called anything.
             Self::Adopt(args) => Some(match ContainerName::from_instance(&args.instance) {
                 Some(name) => format!("adopt {name}"),
                 None => "adopt".to_owned(),
             }),
             Self::Start(args) => Some(format!("start {}", args.name)),
+            Self::Stop(args) if args.hold => Some(format!("stop {} --hold", args.name)),
             Self::Stop(args) => Some(format!("stop {}", args.name)),
             Self::Restart(args) => Some(format!("restart {}", args.name)),
+            Self::Delete(args) if args.force => Some(format!("delete {} --force", args.name)),
             Self::Delete(args) => Some(format!("delete {}", args.name)),
             Self::Shell(args) if args.root => Some(format!("shell {} --root", args.name)),
             Self::Shell(args) => Some(format!("shell {}", args.name)),
@@ -130,7 +135,39 @@ impl Command {
             | Self::Stack(StackCommand::List)
             | Self::Export(_)
             | Self::Logs(_)
+            | Self::Audit(_)
             | Self::Status
+            | Self::Whoami
+            | Self::Version
+            | Self::Help(_)
+            | Self::Completion(_) => None,
+        }
+    }
+
+    /// The container that a recorded command names, if it names one.
+    #[must_use]
+    pub fn container(&self) -> Option<ContainerName> {
+        match self {
+            Self::Create(args) => Some(args.name.clone()),
+            Self::Adopt(args) => ContainerName::from_instance(&args.instance),
+            Self::Start(args) => Some(args.name.clone()),
+            Self::Stop(args) => Some(args.name.clone()),
+            Self::Restart(args) => Some(args.name.clone()),
+            Self::Delete(args) => Some(args.name.clone()),
+            Self::Shell(args) => Some(args.name.clone()),
+            Self::Resize(args) => Some(args.name.clone()),
+            Self::Stack(StackCommand::Install(args)) => Some(args.name.clone()),
+            Self::Key(args) => Some(args.container().clone()),
+            Self::Collaborator(args) => Some(args.container().clone()),
+            Self::List(_)
+            | Self::Info(_)
+            | Self::Stack(StackCommand::List)
+            | Self::Export(_)
+            | Self::Logs(_)
+            | Self::Backend(_)
+            | Self::Audit(_)
+            | Self::Status
+            | Self::Reload
             | Self::Whoami
             | Self::Version
             | Self::Help(_)
@@ -159,6 +196,7 @@ impl Command {
             | Self::Stack(_)
             | Self::Export(_)
             | Self::Logs(_)
+            | Self::Audit(_)
             | Self::Status
             | Self::Reload
             | Self::Whoami
@@ -190,6 +228,7 @@ impl Command {
             Self::Collaborator(args) => Box::pin(collaborator::run(args, context, terminal)).await,
             Self::Logs(args) => logs::run(args, context, terminal).await,
             Self::Backend(command) => Box::pin(backend::run(command, context, terminal)).await,
+            Self::Audit(args) => Box::pin(audit::run(args, context, terminal)).await,
             Self::Status => status::run(context),
             Self::Reload => reload::run(context),
             Self::Whoami => whoami::run(context),

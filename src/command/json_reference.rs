@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::Path};
 use serde_json::Value;
 
 use super::{
-    adopt, create, delete, info, logs, resize, stack, state,
+    adopt, audit, create, delete, info, logs, resize, stack, state,
     testing::{admin, context, execute_line},
 };
 
@@ -55,7 +55,8 @@ fn hosts() -> Vec<Example> {
         (
             "status --json",
             "`jobs` is the work on containers that is under way; `certificates` are those of the \
-             maintenance page (`names`, `valid_from`, `expires`, `source`); `problems` are sentences. \
+             maintenance page (`names`, `valid_from`, `expires`, `source`); `ledger.lost` are records that \
+             could not be written since the start; `problems` are sentences. \
              `gateway` is `null` when no public ports are led on; `in_force` tells whether the \
              kernel does it, and `primary` is `null` while no backend can be led to.",
             super::status::example(),
@@ -75,6 +76,12 @@ fn ways_in() -> Vec<Example> {
             "The pieces of work, the oldest first. `running` is what is under way still, with \
              --no-follow. `what` is empty where the beginning of the log was dropped.",
             logs::example(),
+        ),
+        (
+            "audit alice --since 2h --json",
+            "A list, the oldest first; with --follow a line for each. What `detail` holds depends on \
+             the kind: see [the ledger](audit.md).",
+            audit::example(),
         ),
     ]
 }

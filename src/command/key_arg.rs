@@ -76,6 +76,17 @@ fn is_key_option(word: &str) -> bool {
         .is_some_and(|(option, kind)| option == "--ssh-key" && ALGORITHMS.contains(&kind))
 }
 
+/// What the ledger says of keys that were typed: their fingerprints, or that they came by standard
+/// input. A word that is no key may be anything, and is not told.
+pub(super) fn recorded(arguments: &[String]) -> String {
+    let one = |argument: &String| match argument.as_str() {
+        "-" => "-".to_owned(),
+        text => parse(text).map_or_else(|_| "?".to_owned(), |key| key.key.fingerprint()),
+    };
+    let shown: Vec<_> = arguments.iter().map(one).collect();
+    if shown.is_empty() { String::new() } else { format!(" {}", shown.join(" ")) }
+}
+
 /// Whether any argument stands for standard input.
 pub(super) fn read_input(arguments: &[String]) -> bool {
     arguments.iter().any(|argument| argument == "-")

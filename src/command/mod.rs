@@ -5,6 +5,7 @@
 //! a [`Context`] and returns data; it never prints, never ends the process and never reads a file.
 
 mod adopt;
+mod audit;
 mod backend;
 mod certificate;
 mod collaborator;
@@ -52,6 +53,7 @@ use clap::{Args, Parser};
 
 pub use self::{
     adopt::AdoptArgs,
+    audit::AuditArgs,
     backend::BackendCommand,
     collaborator::CollaboratorArgs,
     completion::CompletionArgs,
@@ -77,10 +79,9 @@ use self::{
     report::Report,
     terminal::Terminal,
 };
-use crate::model::{
-    key::PublicKey,
-    principal::{Principal, Role},
-    text::printable,
+use crate::{
+    audit::{Actor, Event},
+    model::principal::{Principal, Role},
 };
 
 /// Columns that help text is wrapped to; the width of a caller's terminal is not known here.
@@ -162,7 +163,7 @@ pub async fn execute(words: &[String], context: &Context, terminal: &mut Termina
         Err(refused) => Err(refused),
     };
     match command.record() {
-        Some(record) => audit(&context.principal, &record, result.as_ref()),
+        Some(text) => record(&context, &command, text, result.as_ref()),
         // What was done is told all the same; what was only asked for is not wanted any more.
         None if terminal.interrupted().is_cancelled() => {
             return render::failure(&terminal::stopped(), format);
@@ -173,17 +174,14 @@ pub async fn execute(words: &[String], context: &Context, terminal: &mut Termina
 }
 
 /// The one record of a command that changes something, or was not permitted to.
-fn audit(principal: &Principal, command: &str, result: Result<&Report, &Failure>) {
-    let failure = result.err();
-    tracing::info!(
-        person = printable(&principal.name, 64),
-        key = principal.key.as_ref().map(PublicKey::fingerprint),
-        certificate = principal.certificate,
-        command,
-        status = result.map_or_else(|f| f.kind.status(), |report| report.status),
-        failure = failure.map(|f| printable(&f.message, 200)),
-        "command"
-    );
+fn record(context: &Context, command: &Command, text: String, result: Result<&Report, &Failure>) {
+    context.ledger.record(Event::Command(crate::audit::Command {
+        actor: Actor::from(&context.principal),
+        command: text,
+        container: command.container(),
+        status: result.map_or_else(|f| f.kind.status(), |report| report.status),
+        failure: result.err().map(|failure| failure.message.clone()),
+    }));
 }
 
 /// The text that greets somebody who typed no command.

@@ -148,6 +148,11 @@ fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
+/// One line of JSON, for a command that prints many.
+pub(super) fn json_line(value: &Value) -> String {
+    ascii_json(value)
+}
+
 /// One line of JSON in which everything outside printable ASCII is a `\u` escape.
 fn ascii_json(value: &Value) -> String {
     let mut out = String::new();

@@ -15,6 +15,7 @@ use super::{
     view::{age, size},
 };
 use crate::{
+    audit::Health,
     fleet::job::Job,
     model::inventory::{Inventory, Presence},
 };
@@ -32,7 +33,17 @@ struct Status {
     gateway: Option<GatewayView>,
     jobs: Vec<JobView>,
     certificates: Vec<CertificateView>,
+    ledger: LedgerView,
     problems: Vec<String>,
+}
+
+/// Whether records are written.
+#[derive(Serialize)]
+struct LedgerView {
+    writes: bool,
+    since: Option<Timestamp>,
+    reason: Option<String>,
+    lost: u64,
 }
 
 #[derive(Serialize)]
@@ -56,6 +67,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         (context.usage)();
     let jobs = context.fleet.jobs().all();
     let gateway = Arc::clone(&context.gateway.borrow());
+    let ledger = context.ledger.health();
     let backends: Vec<_> =
         inventory.backends.iter().map(|b| BackendView::new(b, context)).collect();
     let alarms = backends.iter().filter_map(BackendView::alarm);
@@ -63,7 +75,11 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         .chain(alarms)
         .chain(problems(&inventory, &jobs, panics))
         .chain(certificate::problems(context))
+        .chain(ledger_problems(&ledger))
         .collect();
+    let since = ledger.problem.as_ref().map(|(since, _)| *since);
+    let reason = ledger.problem.as_ref().map(|(_, reason)| reason.clone());
+    let ledger = LedgerView { writes: ledger.problem.is_none(), since, reason, lost: ledger.lost };
     let status = Status {
         version: context.version,
         started: context.started,
@@ -73,6 +89,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         containers: inventory.containers().count(),
         process: Process { tasks, descriptors, resident_bytes, panics },
         backends,
+        ledger,
         problems,
         gateway: GatewayView::new(&gateway),
         certificates: certificate::views(context),
@@ -133,6 +150,19 @@ fn problems(inventory: &Inventory, jobs: &[Arc<Job>], panics: u64) -> Vec<String
         .chain(half_made(inventory, jobs))
         .chain(labels)
         .collect()
+}
+
+fn ledger_problems(health: &Health) -> Vec<String> {
+    let Health { problem, lost, aside } = health;
+    let stuck = problem.as_ref().map(|(since, reason)| {
+        format!("the ledger cannot be written since {}: {reason}", since.strftime("%F %T"))
+    });
+    let gap = (*lost > 0)
+        .then(|| format!("the ledger has a gap: {lost} records lost; see `audit --kind ledger`"));
+    let aside = aside.as_ref().map(|file| {
+        format!("the ledger was damaged; it is in {}, and a new one was begun", file.display())
+    });
+    stuck.into_iter().chain(gap).chain(aside).collect()
 }
 
 /// What a `create` that was cut off left behind: not what one makes at this moment.

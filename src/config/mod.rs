@@ -22,7 +22,7 @@ pub use self::{
     load::{check, load, load_with, parse, place_of_backend},
     problem::{Problem, Problems},
     recovery::{Gce, Recovery, RecoveryCommand, RecoveryKind, Topic, Webhook, WebhookForm},
-    reload::needs_restart,
+    reload::{changes, needs_restart},
     stacks::{NoStack, Stacks},
 };
 
@@ -63,6 +63,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`
     pub log: Log,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[create]`
     pub create: Create,
     /// `[gateway]`; none: public ports lead nowhere.
@@ -136,6 +138,19 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// The ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Its file.
+    pub path: PathBuf,
+    /// How long a record is kept.
+    pub retention: Duration,
+    /// No session without a record of it.
+    pub strict: bool,
+    /// The command lines of sessions are recorded.
+    pub commands: bool,
 }
 
 /// How new containers are made.

@@ -78,7 +78,7 @@ pub(super) fn duration(min: u64, max: u64) -> impl Fn(&Node) -> Read<Duration> {
 }
 
 const DURATION_FORM: &str =
-    "a duration is a number and a unit: \"500ms\", \"30s\", \"10m\", \"1h\"";
+    "a duration is a number and a unit: \"500ms\", \"30s\", \"10m\", \"1h\", \"90d\"";
 
 fn parse_duration(text: &str) -> Read<Duration> {
     let fault = || Fault::new(format!("\"{}\" is not a duration", shown(text)));
@@ -92,6 +92,7 @@ fn parse_duration(text: &str) -> Read<Duration> {
         "s" => 1000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         "" => return Err(fault().hint(format!("did you mean \"{number}s\"?"))),
         _ => return Err(duration_unit_fault(fault(), number, unit)),
     };
@@ -105,7 +106,7 @@ fn duration_unit_fault(fault: Fault, number: u64, unit: &str) -> Fault {
         "s" | "sec" | "secs" | "second" | "seconds" => format!("{number}s"),
         "m" | "min" | "mins" | "minute" | "minutes" => format!("{number}m"),
         "h" | "hour" | "hours" => format!("{number}h"),
-        "d" | "day" | "days" => format!("{}h", number.saturating_mul(24)),
+        "d" | "day" | "days" => format!("{number}d"),
         _ => return fault.hint(DURATION_FORM),
     };
     fault.hint(format!("did you mean \"{better}\"?"))
@@ -114,6 +115,7 @@ fn duration_unit_fault(fault: Fault, number: u64, unit: &str) -> Fault {
 fn humane(seconds: u64) -> String {
     match seconds {
         0 => "0s".to_owned(),
+        s if s % 86_400 == 0 && s > 86_400 => format!("{}d", s / 86_400),
         s if s % 3600 == 0 => format!("{}h", s / 3600),
         s if s % 60 == 0 => format!("{}m", s / 60),
         s => format!("{s}s"),

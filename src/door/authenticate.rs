@@ -38,6 +38,29 @@ pub(super) struct Authenticated {
     pub(super) ahead: Option<Ahead>,
 }
 
+/// What was refused on a connection, for the record.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    /// The login name of the last request: untrusted bytes.
+    pub(super) login: Option<Vec<u8>>,
+    /// Fingerprint of the last key that was refused.
+    pub(super) key: Option<String>,
+    /// How many keys and signatures were refused.
+    pub(super) attempts: u32,
+}
+
+impl Tried {
+    fn asked(&mut self, user: Option<&[u8]>) {
+        self.login = user.map(<[u8]>::to_vec).or(self.login.take());
+    }
+
+    fn note(&mut self, user: &[u8], offer: Option<&Offer>) {
+        self.login = Some(user.to_vec());
+        self.key = offer.map(|offer| offer.credential().key().fingerprint());
+        self.attempts += 1;
+    }
+}
+
 /// Authenticates the person on `connection`, who comes from `source`. The caller bounds the time.
 ///
 /// # Errors
@@ -46,6 +69,7 @@ pub(super) async fn authenticate(
     shared: &Shared,
     connection: &mut Connection,
     source: IpAddr,
+    tried: &mut Tried,
 ) -> Result<Authenticated, ConnectionError> {
     let mut auth = ServerAuth::default();
     let mut judge = Judge { shared, source, known: None, refused: None };
@@ -54,18 +78,20 @@ pub(super) async fn authenticate(
         guess.next_packet(connection).await?;
         let began = Instant::from_std(clock::now());
         match auth.on_packet(&mut connection.transport)? {
-            Request::Answered => {}
+            Request::Answered => tried.asked(auth.user()),
             Request::Query(attempt) => {
                 let offer = Offer::parse(&attempt);
                 if let Some(permit) = judge.permit(&attempt.user, offer.as_ref()).await {
                     ServerAuth::accept_query(&mut connection.transport, &attempt)?;
                     guess.make(shared, &permit, connection.transport.peer_ident());
                 } else {
+                    tried.note(&attempt.user, offer.as_ref());
                     judge.refuse(connection, &attempt.user, offer.as_ref(), began).await?;
                 }
             }
             Request::Signed { attempt, message, signature } => {
                 let offer = Offer::parse(&attempt);
+                tried.note(&attempt.user, offer.as_ref());
                 if let Some(permit) = judge.permit(&attempt.user, offer.as_ref()).await {
                     if is_proven(&permit, offer.as_ref(), &message, &signature) {
                         let login = text::printable_bytes(&attempt.user, 40);

@@ -10,12 +10,14 @@ use tokio::sync::{mpsc, watch};
 use super::{
     Shared,
     hold::{Hold, Wanted},
+    recorded::visit,
     registry::Registry,
-    session::session_of,
+    session::{TRY_LATER, session_of, unrecorded},
     upstream::{Certify, Visitor},
 };
 use crate::{
     access::{Credential, Intent, Permit, Policy, Proof, Target, authorize},
+    audit::{Chosen, Event, Ledger},
     clock,
     config::Config,
     console::{
@@ -42,6 +44,7 @@ pub(super) fn enter(shared: &Shared, visitor: &Visitor<'_>) -> Enter {
         reach: shared.reach.clone(),
         hold: shared.hold.clone(),
         registry: shared.registry.clone(),
+        ledger: shared.ledger.clone(),
         certify: Certify::new(shared),
         key: visitor.permit.principal().key.clone(),
         source: visitor.source,
@@ -59,6 +62,7 @@ struct Choice {
     reach: Reach,
     hold: Hold,
     registry: Registry,
+    ledger: Ledger,
     certify: Certify,
     key: Option<PublicKey>,
     source: SocketAddr,
@@ -112,19 +116,27 @@ impl Choice {
             key: Arc::new(key),
             certificate,
         };
-        tracing::info!(
-            session = id,
-            source = %self.source,
-            person = printable(&permit.principal().name, 64),
-            key = permit.principal().key.as_ref().map(PublicKey::fingerprint),
-            container = %name,
-            account = %account,
-            "chose a container"
-        );
+        self.record(&permit, (&name, id)).await?;
         entry.open();
         let ended = async move { entry.ended().await }.boxed();
         let inside = Inside::log_in(stream, login, ended).await;
         inside.map_err(|e| failed(&e.to_string(), UNAVAILABLE))
+    }
+
+    /// Records that she goes in; how that ends is in the record of the session in which she chose.
+    async fn record(
+        &self,
+        permit: &Permit,
+        (name, id): (&ContainerName, u64),
+    ) -> Result<(), Turned> {
+        let visit = visit(permit, name.as_str(), (id, self.source), None);
+        let (event, strict) = (Event::Chosen(Chosen { visit }), self.config.borrow().audit.strict);
+        if !strict {
+            self.ledger.record(event);
+            return Ok(());
+        }
+        let written = self.ledger.insist(event).await;
+        written.map_err(|e| Turned { sentence: unrecorded(&e), status: TRY_LATER })
     }
 
     /// Whether she may go there now: the configuration, the labels or the time may have changed.

@@ -16,6 +16,7 @@ pub mod observe;
 mod offer;
 pub mod pace;
 pub mod pipe;
+mod recorded;
 pub mod registry;
 mod session;
 mod tunnel;
@@ -33,8 +34,8 @@ pub use self::{
 };
 use self::{hold::Hold, key_use::KeyUses, pace::Pace, registry::Registry};
 use crate::{
-    config::Config, console::Console, fleet::Fleet, model::inventory::Inventory, process::Runtimes,
-    reach::Reach, store::keys::Keys, wire::identity::Identity,
+    audit::Ledger, config::Config, console::Console, fleet::Fleet, model::inventory::Inventory,
+    process::Runtimes, reach::Reach, store::keys::Keys, wire::identity::Identity,
 };
 
 /// What every connection needs. Built once by `app`.
@@ -59,6 +60,8 @@ pub struct Shared {
     pub registry: Registry,
     /// When which key last opened what.
     pub key_uses: KeyUses,
+    /// Where what happens is recorded.
+    pub ledger: Ledger,
     /// How long a refusal lasts.
     pub pace: Pace,
     /// The runtimes of this process; the door adds its own.

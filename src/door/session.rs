@@ -9,22 +9,26 @@ use tracing::{debug, error, info};
 use super::{
     Shared,
     attend::{self, attend},
-    authenticate::{Authenticated, authenticate, describe},
+    authenticate::{Authenticated, Tried, authenticate, describe},
     intercept::Intercept,
     observe::Observed,
     pipe::{End, Ended, Pipe},
+    recorded::{Recorded, visit},
     registry::{Entry, Session, Starting},
     tunnel,
     upstream::{self, Upstream, Visitor},
 };
 use crate::{
     access::{Permit, Target},
+    audit::{EndedBy, Event, Refusal, Visit},
     clock,
     link::{
         connection::{Connection, ConnectionError},
+        login::LoginError,
         socket::Socket,
     },
     model::text,
+    reach::Ahead,
     wire::{
         error::Error as WireError,
         message::Reason,
@@ -43,24 +47,28 @@ const LINES: usize = 8;
 /// How long the last bytes may take to get out when a connection ends.
 const LAST_BYTES: Duration = Duration::from_secs(5);
 
+/// sysexits: try again later.
+pub(super) const TRY_LATER: u32 = 75;
+
 /// Serves one connection, which came from `peer`, to its end.
 pub async fn serve(shared: &Shared, socket: Socket, peer: SocketAddr, starting: Starting) {
     let id = shared.registry.number();
     // Boxed, here and below: a session that idles keeps no room for how it began and will end.
     let Some(live) = Box::pin(open(shared, socket, (id, peer), starting)).await else { return };
-    let Live { mut pipe, entry, _console } = live;
+    let Live { mut pipe, entry, recorded, _console } = live;
     let ended = tokio::select! {
         biased;
         sentence = entry.ended() => Err(sentence),
         ended = pipe.run() => Ok(ended),
     };
-    Box::pin(finish(*pipe, ended, id)).await;
+    Box::pin(finish(*pipe, ended, recorded)).await;
 }
 
 /// A session, ready to run.
 struct Live {
     pipe: Box<Pipe>,
     entry: Entry,
+    recorded: Recorded,
     _console: Option<AbortOnDropHandle<()>>,
 }
 
@@ -79,9 +87,14 @@ async fn open(
     };
     let connection = Connection::new(socket, params).ok()?;
     let (connection, authenticated) = enter(shared, connection, (id, peer), starting).await?;
-    tell(&authenticated, (id, peer));
     if let Target::Tunnel(backend) = authenticated.permit.target() {
+        let Authenticated { permit, login, .. } = &authenticated;
+        let client = connection.transport.peer_ident();
+        // It is a host's, and nobody's session: it need not be on the disk first.
+        let (recorded, _) = record(shared, visit(permit, login, (id, peer), client)).await;
         tunnel::serve(shared, connection, backend, (id, peer)).await;
+        let reason = "the tunnel ended; the log says why".to_owned();
+        recorded.end(EndedBy::Client, reason, Observed::default());
         return None;
     }
     let entry = shared.registry.enter(session_of(&authenticated.permit, id, peer));
@@ -109,21 +122,6 @@ pub(super) fn session_of(permit: &Permit, id: u64, source: SocketAddr) -> Sessio
     }
 }
 
-/// Who logged in, for the log.
-fn tell(Authenticated { permit, login, .. }: &Authenticated, (id, peer): (u64, SocketAddr)) {
-    let principal = permit.principal();
-    info!(
-        session = id,
-        source = %peer,
-        login,
-        person = text::printable(&principal.name, 64),
-        key = principal.key.as_ref().map(crate::model::key::PublicKey::fingerprint),
-        certificate = principal.certificate,
-        target = describe(permit.target()),
-        "login"
-    );
-}
-
 /// Authenticates the person within the grace time.
 async fn enter(
     shared: &Shared,
@@ -133,30 +131,32 @@ async fn enter(
 ) -> Option<(Connection, Authenticated)> {
     let grace = shared.config.borrow().ssh.login_grace;
     let source = peer.ip().to_canonical();
+    let mut tried = Tried::default();
     let outcome = tokio::select! {
         biased;
         sentence = starting.ended() => {
             connection.close(Reason::ByApplication, &sentence).await;
             return None;
         }
-        outcome = timeout(grace, authenticate(shared, &mut connection, source)) => outcome,
+        outcome = timeout(grace, authenticate(shared, &mut connection, source, &mut tried)) => outcome,
     };
+    let reason = match &outcome {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some("login grace time is over".to_owned()),
+    };
+    if let Some(reason) = reason {
+        let client = connection.transport.peer_ident().map(str::to_owned);
+        let Tried { login, key, attempts } = tried;
+        let refusal = Refusal { session: id, source: peer, login, key, attempts, client, reason };
+        shared.ledger.record(Event::Refused(refusal));
+    }
     match outcome {
         Ok(Ok(authenticated)) => return Some((connection, authenticated)),
-        Ok(Err(error)) => refuse(connection, id, peer, &error).await,
-        Err(_) => {
-            info!(session = id, source = %peer, "login grace time is over");
-            connection.close(Reason::ByApplication, "login takes too long").await;
-        }
+        Ok(Err(error)) => complain(connection, &error).await,
+        Err(_) => connection.close(Reason::ByApplication, "login takes too long").await,
     }
     None
-}
-
-/// The connection ended before anybody was let in.
-async fn refuse(connection: Connection, id: u64, peer: SocketAddr, error: &ConnectionError) {
-    let ident = connection.transport.peer_ident().map(|i| text::printable(i, 80));
-    info!(session = id, source = %peer, ident, reason = %error, "connection ended before login");
-    complain(connection, error).await;
 }
 
 /// Tells a client that broke the protocol what it did, and closes.
@@ -176,8 +176,11 @@ async fn connect(
     entry: Entry,
     (id, peer): (u64, SocketAddr),
 ) -> Option<Live> {
-    let Authenticated { permit, ahead, .. } = authenticated;
+    let Authenticated { permit, login, ahead } = authenticated;
     connection.transport.set_authenticated();
+    let client = connection.transport.peer_ident();
+    let (mut recorded, unwritten) =
+        record(shared, visit(&permit, &login, (id, peer), client)).await;
     let ident = passed_on(connection.transport.peer_ident().unwrap_or(IDENT));
     let reached = connection.socket.local_addr();
     let visitor = Visitor { permit: &permit, id, ident: &ident, source: peer, reached };
@@ -185,32 +188,69 @@ async fn connect(
     let opened = tokio::select! {
         biased;
         sentence = entry.ended() => {
+            recorded.end(EndedBy::Sentinel, sentence.to_string(), Observed::default());
             connection.close(Reason::ByApplication, &sentence).await;
             return None;
         }
         error = attend(&mut connection, &mut told) => {
-            info!(session = id, reason = %error, "person left before the far side was there");
+            let reason = format!("person left before the far side was there: {error}");
+            recorded.end(EndedBy::Client, reason, Observed::default());
             complain(connection, &error).await;
             return None;
         }
-        opened = upstream::open(shared, &visitor, ahead, &lines) => opened,
+        opened = far_side(shared, &visitor, unwritten, ahead, &lines) => opened,
     };
     match opened {
         Ok(upstream) => {
             info!(session = id, way = upstream.way, ahead = upstream.ahead, "connected");
+            recorded.reached(&upstream.way);
             if let (Target::Container { container, .. }, Some(key)) =
                 (permit.target(), &permit.principal().key)
             {
                 shared.key_uses.note(&container.name, key, clock::timestamp());
             }
-            join(shared, connection, upstream, entry).await
+            let keeps = shared.config.borrow().audit.commands;
+            let without_commands = !keeps || matches!(permit.target(), Target::Console);
+            let observed = Observed::new(without_commands);
+            join(shared, connection, (upstream, observed), entry, recorded).await
         }
         Err(error) => {
             error!(session = id, error = %error, "console is not there");
+            recorded.end(EndedBy::Sentinel, "internal error".to_owned(), Observed::default());
             connection.close(Reason::ByApplication, "internal error").await;
             None
         }
     }
+}
+
+/// Records a login. Where every session has to be in the ledger, why this one cannot be.
+async fn record(shared: &Shared, visit: Visit) -> (Recorded, Option<String>) {
+    let recorded = Recorded::new(shared.ledger.clone(), visit.clone());
+    let strict = shared.config.borrow().audit.strict;
+    if strict {
+        return (recorded, shared.ledger.insist(Event::Login(visit)).await.err());
+    }
+    shared.ledger.record(Event::Login(visit));
+    (recorded, None)
+}
+
+/// The far side, or an apology where the session must not be.
+async fn far_side(
+    shared: &Shared,
+    visitor: &Visitor<'_>,
+    unwritten: Option<String>,
+    ahead: Option<Ahead>,
+    lines: &mpsc::Sender<String>,
+) -> Result<Upstream, LoginError> {
+    match unwritten {
+        None => upstream::open(shared, visitor, ahead, lines).await,
+        Some(reason) => upstream::refuse(shared, visitor.id, &unrecorded(&reason), TRY_LATER).await,
+    }
+}
+
+/// What is said where a session cannot be recorded and has to be.
+pub(super) fn unrecorded(reason: &str) -> String {
+    format!("sessions are recorded here, and that cannot be done now ({reason}); try again later")
 }
 
 /// A client's identification as the far side sees it: 1.99 is for servers (RFC 4253, section 5.1).
@@ -223,10 +263,14 @@ pub(super) fn passed_on(ident: &str) -> String {
 async fn join(
     shared: &Shared,
     mut connection: Connection,
-    upstream: Upstream,
+    (upstream, observed): (Upstream, Observed),
     entry: Entry,
+    recorded: Recorded,
 ) -> Option<Live> {
-    attend::succeed(&mut connection).await.ok()?;
+    if let Err(error) = attend::succeed(&mut connection).await {
+        recorded.end(EndedBy::Client, error.to_string(), observed);
+        return None;
+    }
     let session_id = *connection.transport.session_id()?;
     let intercept = Intercept::new(shared.keys.host.clone(), session_id, upstream.own)
         .with_host_key_algorithm(connection.transport.host_key_algorithm());
@@ -235,26 +279,20 @@ async fn join(
     if connection.transport.peer_ident().is_some_and(is_openssh) {
         connection.transport.send(&[&intercept.announcement()]).ok()?;
     }
-    let pipe = Pipe {
-        client: connection,
-        upstream: upstream.connection,
-        intercept,
-        observed: Observed::default(),
-    };
+    let pipe = Pipe { client: connection, upstream: upstream.connection, intercept, observed };
     entry.open();
-    Some(Live { pipe: Box::new(pipe), entry, _console: upstream.console })
+    Some(Live { pipe: Box::new(pipe), entry, recorded, _console: upstream.console })
 }
 
 /// Passes the end of one side on to the other, and tells it.
-async fn finish(pipe: Pipe, ended: Result<Ended, Arc<str>>, id: u64) {
+async fn finish(pipe: Pipe, ended: Result<Ended, Arc<str>>, recorded: Recorded) {
     let Pipe { client, upstream, observed, .. } = pipe;
-    let why = match &ended {
-        Err(sentence) => format!("ended: {sentence}"),
-        Ok(Ended { by: End::Client, how }) => format!("client: {how}"),
-        Ok(Ended { by: End::Upstream, how }) => format!("container: {how}"),
+    let (by, why) = match &ended {
+        Err(sentence) => (EndedBy::Sentinel, sentence.to_string()),
+        Ok(Ended { by: End::Client, how }) => (EndedBy::Client, how.to_string()),
+        Ok(Ended { by: End::Upstream, how }) => (EndedBy::Container, how.to_string()),
     };
-    let Observed { up, down, channels, last } = observed;
-    info!(session = id, up, down, channels, last, reason = why, "session ended");
+    recorded.end(by, why, observed);
     match ended {
         Err(sentence) => {
             upstream.close(Reason::ByApplication, "ended by the sentinel").await;

@@ -97,9 +97,22 @@ pub(super) async fn open(
             Err(failed) => failed,
         },
     };
-    let sentence = text::printable(&failed.to_string(), 400);
-    warn!(session = visitor.id, status = failed.status(), reason = %sentence, "far side is not there");
-    console(shared, Visit::Apology { sentence, status: failed.status() }).await
+    refuse(shared, visitor.id, &failed.to_string(), failed.status()).await
+}
+
+/// A console that says why there is nothing else.
+///
+/// # Errors
+/// Not even the console works.
+pub(super) async fn refuse(
+    shared: &Shared,
+    session: u64,
+    reason: &str,
+    status: u32,
+) -> Result<Upstream, LoginError> {
+    let sentence = text::printable(reason, 400);
+    warn!(session, status, reason = %sentence, "far side is not there");
+    console(shared, Visit::Apology { sentence, status }).await
 }
 
 /// Logs in to a container; waits for its host, and for its start.

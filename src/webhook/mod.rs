@@ -1,6 +1,6 @@
-//! People are told of what happens by webhooks. Whoever has something to tell calls
-//! [`Sender::tell`] and goes on; one task sends, tries again for an hour, and then gives up. What is
-//! left when the sentinel stops is tried once more, and told by the log where that is in vain.
+//! People are told of what happens by webhooks, and it is recorded. Whoever has something to tell
+//! calls [`Sender::tell`] and goes on; one task sends, tries again for an hour, and then gives up. What
+//! is left when the sentinel stops is tried once more, and told by the log where that is in vain.
 
 mod driver;
 mod form;
@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::driver::Driver;
 use crate::{
+    audit::{self, Ledger, Notice},
     config::{Config, Topic},
     model::text::printable,
     web::Web,
@@ -73,27 +74,30 @@ impl Event {
 #[derive(Clone)]
 pub struct Sender {
     queue: mpsc::Sender<Event>,
+    ledger: Ledger,
 }
 
 impl Sender {
-    /// Sends to the webhooks of `config`, on `tasks` and until `stop`, and for 5 s more if something
-    /// is left. Call it inside a runtime.
+    /// Records in `ledger` and sends to the webhooks of `config`, on `tasks` and until `stop`, and for
+    /// 5 s more if something is left. Call it inside a runtime.
     #[must_use]
     pub fn start(
         config: watch::Receiver<Arc<Config>>,
         web: Web,
+        ledger: Ledger,
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Self {
         let (queue, told) = mpsc::channel(QUEUE);
         let driver = Driver::new(config, web, told);
         tasks.spawn(driver.run(stop));
-        Self { queue }
+        Self { queue, ledger }
     }
 
-    /// Has an event sent. Never waits: with too many of them, this one is dropped.
+    /// Records an event and has it sent. Never waits: with too many of them, this one is not sent.
     pub fn tell(&self, event: Event) {
-        let name = event.name;
+        let Event { topic, name, severity: _, subject, text, at: _ } = event.clone();
+        self.ledger.record(audit::Event::Notice(Notice { topic, name, subject, text }));
         if self.queue.try_send(event).is_err() {
             tracing::warn!(event = name, "not told by webhook: too many events");
         }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
+    audit::Ledger,
     config,
     web::tests::{Server, answer},
 };
@@ -53,7 +54,7 @@ async fn every_form_is_what_its_server_expects() {
     );
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let (config, web) = (config(dir.path(), &text), Web::new());
-    let sender = Sender::start(config.subscribe(), web, &tasks, stop.clone());
+    let sender = Sender::start(config.subscribe(), web, Ledger::unkept(), &tasks, stop.clone());
 
     sender.tell(event(Topic::Host, "down\x1b[2J"));
     let json = asked(&server, 1).await.pop().unwrap();
@@ -99,7 +100,8 @@ async fn what_is_not_taken_is_sent_again_in_order_and_a_dead_one_holds_up_nobody
         format!("[[webhook]]\nurl = 'http://127.0.0.1:1/'\n[[webhook]]\nurl = 'http://{url}/'\n");
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let config = config(Path::new("/nonexistent"), &text);
-    let sender = Sender::start(config.subscribe(), Web::new(), &tasks, stop.clone());
+    let sender =
+        Sender::start(config.subscribe(), Web::new(), Ledger::unkept(), &tasks, stop.clone());
     for text in ["one", "two", "three"] {
         sender.tell(event(Topic::Host, text));
     }
@@ -135,7 +137,8 @@ async fn what_is_left_at_the_end_is_sent_once_more() {
     );
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let config = config(Path::new("/nonexistent"), &text);
-    let sender = Sender::start(config.subscribe(), Web::new(), &tasks, stop.clone());
+    let sender =
+        Sender::start(config.subscribe(), Web::new(), Ledger::unkept(), &tasks, stop.clone());
     sender.tell(event(Topic::Host, "one"));
     asked(&server, 1).await;
     sender.tell(event(Topic::Host, "two"));

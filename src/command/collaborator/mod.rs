@@ -71,13 +71,23 @@ struct RemoveArgs {
 }
 
 impl CollaboratorArgs {
+    /// The container that it is about.
+    pub(super) fn container(&self) -> &ContainerName {
+        match &self.command {
+            CollaboratorCommand::Add(args) => &args.name,
+            CollaboratorCommand::List(args) => &args.name,
+            CollaboratorCommand::Remove(args) => &args.name,
+        }
+    }
+
     /// What the ledger says.
     pub(super) fn record(&self) -> Option<String> {
         match &self.command {
-            CollaboratorCommand::Add(AddArgs { name, login, sudo, container_runtime, .. }) => {
+            CollaboratorCommand::Add(AddArgs { name, login, sudo, container_runtime, keys }) => {
                 let sudo = if *sudo { " --sudo" } else { "" };
                 let runtime = if *container_runtime { " --container-runtime" } else { "" };
-                Some(format!("collaborator add {name} {login}{sudo}{runtime}"))
+                let keys = key_arg::recorded(keys);
+                Some(format!("collaborator add {name} {login}{sudo}{runtime}{keys}"))
             }
             CollaboratorCommand::Remove(args) => {
                 Some(format!("collaborator remove {} {}", args.name, args.login))

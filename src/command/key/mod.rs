@@ -12,7 +12,11 @@ use crate::model::{
     container::Container,
     key::{ALGORITHMS, PublicKey},
     name::ContainerName,
+    text::printable,
 };
+
+/// Longest name of a key in the ledger, in characters.
+const MAX_WHICH: usize = 100;
 
 /// Arguments of `key`.
 #[derive(Debug, Clone, Args)]
@@ -59,11 +63,29 @@ struct RemoveArgs {
 }
 
 impl KeyArgs {
+    /// The container that it is about.
+    pub(super) fn container(&self) -> &ContainerName {
+        match &self.command {
+            KeyCommand::Add(args) => &args.name,
+            KeyCommand::List(args) => &args.name,
+            KeyCommand::Remove(args) => &args.name,
+        }
+    }
+
     /// What the ledger says.
     pub(super) fn record(&self) -> Option<String> {
         match &self.command {
-            KeyCommand::Add(args) => Some(format!("key add {}", args.name)),
-            KeyCommand::Remove(args) => Some(format!("key remove {}", args.name)),
+            KeyCommand::Add(args) => {
+                Some(format!("key add {}{}", args.name, key_arg::recorded(&args.keys)))
+            }
+            KeyCommand::Remove(args) => {
+                let force = if args.force { " --force" } else { "" };
+                Some(format!(
+                    "key remove {} {}{force}",
+                    args.name,
+                    printable(&args.which, MAX_WHICH)
+                ))
+            }
             KeyCommand::List(_) => None,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Each function reads all of its keys before it gives up, so that all mistakes are reported.
 
+mod audit;
 mod backend;
 mod create;
 mod door;
@@ -13,7 +14,10 @@ mod route;
 pub(super) mod stack;
 mod webhook;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Config,
@@ -60,6 +64,8 @@ pub(super) fn config(
     let admins = admin.as_ref().map_or(&[][..], |admin| &admin.keys);
     let scope = Scope { base, sources, admins };
     let log = root.section("log").and_then(door::log);
+    let state = state_dir.as_ref().map_or(base, PathBuf::as_path);
+    let audit = root.section("audit").and_then(|section| audit::audit(section, base, state));
     let create = root.section("create").and_then(create::create);
     let backends = backend::backends(root.sections("backend", MAX_ENTRIES), scope);
     let listen = ssh.as_ref().map_or(&[][..], |ssh| &ssh.listen);
@@ -80,6 +86,7 @@ pub(super) fn config(
         ssh: ssh?,
         admin: admin?,
         log: log?,
+        audit: audit?,
         create: create?,
         gateway: gateway?,
         backends: backends?,
@@ -110,6 +117,8 @@ fn home_of(key: &str) -> Option<&'static str> {
         "disk" => "create.disk",
         "format" => "log.format",
         "level" => "log.level",
+        "retention" => "audit.retention",
+        "strict" => "audit.strict",
         _ => return None,
     })
 }

@@ -53,6 +53,8 @@ fn defaults_are_what_the_documentation_says() {
     assert_eq!(config.admin.keys.len(), 1);
     assert_eq!(config.admin.keys[0].key.comment(), "ops");
     assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
+    let (path, days) = ("/var/lib/containarium/audit.db".into(), Duration::from_secs(90 * 86_400));
+    assert_eq!(config.audit, Audit { path, retention: days, strict: false, commands: true });
     assert!(config.backends.is_empty() && config.routes.is_empty());
     assert_eq!(config.gateway, None);
     assert_eq!(config.maintenance, None);
@@ -289,6 +291,25 @@ fn a_reload_knows_what_needs_a_restart() {
     assert_eq!(needs_restart(&old, &good(&new)), ["ssh.host_keys", "log.format"]);
     let new = format!("{}[maintenance]\nhttps = '[::]:1'\n", minimal());
     assert_eq!(needs_restart(&old, &good(&new)), ["maintenance.https"]);
+    let new = format!("{}[audit]\npath = 'ledger.db'\nstrict = true\n", minimal());
+    assert_eq!(needs_restart(&old, &good(&new)), ["audit.path"]);
+}
+
+#[test]
+fn what_changes_is_named_and_values_are_not() {
+    let text = format!("{}{}{}", minimal(), backend("a"), backend("b"));
+    let old = good(&text);
+    assert!(changes(&old, &old).is_empty());
+    let new = text.replace("'b.example'", "'c.example'").replace("'a'", "'c'");
+    let new = format!("{new}[audit]\nretention = '30d'\n[ssh]\nwait = '1s'\n");
+    let changed = [
+        "ssh.wait",
+        "audit.retention",
+        "backend a removed",
+        "backend c added",
+        "backend b changed",
+    ];
+    assert_eq!(changes(&old, &good(&new)), changed);
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub struct Attempt {
 pub struct ServerAuth {
     service: bool,
     requests: u32,
+    /// Of the last request: untrusted bytes.
+    user: Vec<u8>,
 }
 
 impl ServerAuth {
@@ -72,6 +74,12 @@ impl ServerAuth {
             Some(message::USERAUTH_REQUEST) if self.service => self.on_request(transport, &packet),
             Some(_) | None => Err(Error::Protocol("unexpected message before authentication")),
         }
+    }
+
+    /// The login name of the last request, whatever its method: untrusted bytes.
+    #[must_use]
+    pub fn user(&self) -> Option<&[u8]> {
+        (!self.user.is_empty()).then_some(&self.user)
     }
 
     /// Answers a query: a signature with this key would be good.
@@ -145,6 +153,7 @@ impl ServerAuth {
         let mut r = Reader::new(packet);
         r.byte()?;
         let (user, service, method) = (r.string()?, r.string()?, r.string()?);
+        user.clone_into(&mut self.user);
         let hostbound = method == HOSTBOUND;
         if service != SERVICE_CONNECTION || !(hostbound || method == PUBLICKEY) {
             Self::fail(transport)?;

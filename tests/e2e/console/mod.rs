@@ -1,6 +1,7 @@
 //! The console's commands, as administrators type them: one file a noun.
 
 mod adopt;
+mod audit;
 mod backend;
 mod choice;
 mod collaborator;

@@ -1,5 +1,6 @@
 //! What an administrator does with the sentinel: start, check, reload, stop, read its log.
 
+mod ledger;
 mod limit;
 mod local;
 mod log;

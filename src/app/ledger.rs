@@ -1,0 +1,68 @@
+//! The ledger: begun with the sentinel, told of what nobody else tells it, ended after everything else.
+
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    audit::{Event, Ledger, Writer},
+    config::Config,
+    gateway,
+};
+
+/// How long the last records may take to be written.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// Opens the ledger of this configuration, and says in it that the sentinel started.
+///
+/// # Errors
+/// No thread can be started.
+pub(super) fn start(config: &watch::Receiver<Arc<Config>>) -> io::Result<(Ledger, Writer)> {
+    let (path, config) = (config.borrow().audit.path.clone(), config.clone());
+    let (ledger, writer) = Ledger::start(path, move || config.borrow().audit.retention)?;
+    ledger.record(Event::Started(env!("CARGO_PKG_VERSION")));
+    Ok((ledger, writer))
+}
+
+/// Has what waits written, and ends the ledger.
+pub(super) async fn close(ledger: Ledger, writer: Writer) {
+    ledger.record(Event::Stopped);
+    let closed = tokio::task::spawn_blocking(move || writer.close());
+    if timeout(ENDING, closed).await.is_err() {
+        tracing::warn!("the ledger does not take its last records");
+    }
+}
+
+/// Records where public ports lead, at each change, until `stop`.
+pub(super) fn follow_gateway(
+    mut state: watch::Receiver<Arc<gateway::State>>,
+    ledger: Ledger,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) {
+    let follow = async move {
+        let mut known = BTreeMap::new();
+        loop {
+            let now = primaries(&state.borrow_and_update());
+            for (pool, primary) in &now {
+                if known.get(pool) != Some(primary) {
+                    ledger.record(Event::Gateway(pool.clone(), primary.clone()));
+                }
+            }
+            known = now;
+            if state.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tasks.spawn(async move { stop.run_until_cancelled(follow).await });
+}
+
+/// Where the ports of each pool lead.
+fn primaries(state: &gateway::State) -> BTreeMap<String, Option<String>> {
+    let of = |pool: &gateway::PoolState| {
+        (pool.config.pool.to_string(), pool.primary.as_ref().map(ToString::to_string))
+    };
+    state.pools.iter().map(of).collect()
+}

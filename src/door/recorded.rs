@@ -1,0 +1,89 @@
+//! The records of a session: one when its login is decided, one when it ends, however it ends.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use super::{authenticate::describe, observe::Observed};
+use crate::{
+    access::{Permit, Target},
+    audit::{Actor, Ended, EndedBy, Event, Ledger, Visit},
+    clock::now,
+};
+
+/// What the ledger says of a login.
+pub(super) fn visit(
+    permit: &Permit,
+    login: &str,
+    (session, source): (u64, SocketAddr),
+    client: Option<&str>,
+) -> Visit {
+    let (container, account) = match permit.target() {
+        Target::Container { container, account } => {
+            (Some(container.name.clone()), Some(account.to_string()))
+        }
+        Target::Console | Target::Choice(_) | Target::Route(_) | Target::Tunnel(_) => (None, None),
+    };
+    Visit {
+        session,
+        source,
+        actor: Actor::from(permit.principal()),
+        login: login.to_owned(),
+        target: describe(permit.target()),
+        container,
+        account,
+        client: client.map(str::to_owned),
+    }
+}
+
+/// A session that was permitted. Its end is recorded when this goes, at the latest: a session whose
+/// task panics has an end, too.
+pub(super) struct Recorded {
+    ledger: Ledger,
+    /// Boxed: a session that idles needs nothing of it.
+    open: Option<Box<Open>>,
+}
+
+struct Open {
+    visit: Visit,
+    way: Option<String>,
+    began: Instant,
+}
+
+impl Recorded {
+    /// A session whose login was recorded.
+    pub(super) fn new(ledger: Ledger, visit: Visit) -> Self {
+        let open = Open { visit, way: None, began: now() };
+        Self { ledger, open: Some(Box::new(open)) }
+    }
+
+    /// The far side was reached.
+    pub(super) fn reached(&mut self, way: &str) {
+        if let Some(open) = &mut self.open {
+            open.way = Some(way.to_owned());
+        }
+    }
+
+    /// It ended: who ended it, why, and what it carried.
+    pub(super) fn end(mut self, by: EndedBy, reason: String, observed: Observed) {
+        self.put(by, reason, observed);
+    }
+
+    fn put(&mut self, by: EndedBy, reason: String, observed: Observed) {
+        let Some(open) = self.open.take() else { return };
+        let Open { visit, way, began } = *open;
+        let bytes = (observed.up, observed.down);
+        let (opened, last) = (observed.channels, observed.last.clone());
+        let lasted: Duration = now().saturating_duration_since(began);
+        let channels = observed.into_channels();
+        let ended = Ended { visit, way, lasted, bytes, opened, channels, last, by, reason };
+        self.ledger.record(Event::Ended(ended));
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        self.put(EndedBy::Sentinel, "ended unexpectedly".to_owned(), Observed::default());
+    }
+}

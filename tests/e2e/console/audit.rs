@@ -1,0 +1,152 @@
+//! `audit`: what the ledger says of what people did through the door, and that it is whole.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{assert_done, assert_failed, assert_refused, console, log_in, people};
+use crate::harness::{Guest, Run, world};
+
+/// The records that these words of `audit` mean.
+fn records(words: &str) -> Vec<Value> {
+    let run = console(&format!("audit {words} --json"));
+    assert_done(&run);
+    let Ok(Value::Array(records)) = serde_json::from_str(&run.stdout) else { panic!("{run:?}") };
+    records
+}
+
+/// Waits until there are so many records.
+fn wait_for(count: usize, words: &str) -> Vec<Value> {
+    let what = format!("{count} records of {words}");
+    world().sentinel.wait(&what, || records(words).len() >= count);
+    let found = records(words);
+    assert_eq!(found.len(), count, "{words}: {found:#?}");
+    found
+}
+
+fn fingerprint(person: &str) -> String {
+    let run = world().client(&format!("ssh-keygen -lf $DIR/{person}.pub | cut -d' ' -f2"));
+    run.stdout.trim().to_owned()
+}
+
+fn sessions(records: &[Value]) -> BTreeSet<i64> {
+    records.iter().map(|record| record["session"].as_i64().unwrap()).collect()
+}
+
+#[test]
+fn a_session_is_recorded_when_it_is_permitted_and_when_it_ends() {
+    let [_, phone] = people(["audrey", "audrey-phone"]);
+    let guest = Guest::new(&world().sentinel, "b1", "audit-life", "audrey");
+    assert_eq!(log_in("audrey", "audit-life", "echo out; exit 7").status, 7);
+    let scp = "printf '%s' 'four' >x; scp -OqF $CFG -i $DIR/audrey x audit-life@$DOOR:/tmp/in-scp; \
+               echo put x /tmp/in-sftp | sftp -qF $CFG -i $DIR/audrey -b - audit-life@$DOOR; \
+               ssh -F $CFG -i $DIR/audrey -l audit-life -W localhost:22 $DOOR </dev/null | head -c 4; \
+               ssh -F $CFG -i $DIR/audrey -l audit-life -W localhost:1 $DOOR </dev/null";
+    let run = world().client(scp);
+    assert!(run.stdout.contains("SSH-"), "{run:?}");
+
+    let ended = wait_for(5, "audit-life --kind session");
+    let login = wait_for(5, "audit-life --kind login");
+    assert_eq!(sessions(&ended).len(), 5);
+    assert_eq!(sessions(&ended), sessions(&login), "each has its two records");
+    let key = fingerprint("audrey");
+    for record in ended.iter().chain(&login) {
+        assert_eq!(record["person"], "audrey@laptop", "{record}");
+        assert_eq!(
+            (&record["key"], &record["container"]),
+            (&key.clone().into(), &"audit-life".into())
+        );
+        assert!(record["source"].as_str().unwrap().starts_with("192.0.2."), "{record}");
+        assert_eq!(record["detail"]["account"], "audrey", "{record}");
+        assert_eq!(record["detail"]["login"], "audit-life", "{record}");
+    }
+    let first = &ended[0]["detail"];
+    let exec = serde_json::json!({
+        "type": "session", "request": "exec", "what": "echo out; exit 7", "exit": "7",
+    });
+    assert_eq!(first["channels"], serde_json::json!([exec]), "{first}");
+    assert_eq!((&first["bytes_out"], &first["ended_by"]), (&4.into(), &"client".into()), "{first}");
+    assert!(first["seconds"].as_f64().is_some() && first["way"].is_string(), "{first}");
+    let channel = |number: usize, key: &str| ended[number]["detail"]["channels"][0][key].clone();
+    assert!(channel(1, "what").as_str().unwrap().ends_with("-t /tmp/in-scp"), "{}", ended[1]);
+    assert_eq!((channel(2, "request"), channel(2, "what")), ("subsystem".into(), "sftp".into()));
+    assert_eq!(channel(3, "what"), "localhost:22", "{}", ended[3]);
+    assert_eq!((channel(4, "what"), channel(4, "refused")), ("localhost:1".into(), true.into()));
+
+    // Commands are recorded without keys, and with what came of them.
+    let added = console(&format!("key add audit-life \"{phone}\""));
+    assert_done(&added);
+    let commands = wait_for(1, "audit-life --kind command");
+    let text = commands[0]["detail"]["command"].as_str().unwrap();
+    assert_eq!(text, format!("key add audit-life {}", fingerprint("audrey-phone")));
+    assert_eq!(
+        (&commands[0]["detail"]["status"], &commands[0]["person"]),
+        (&0.into(), &"admin@laptop".into())
+    );
+    drop(guest);
+}
+
+#[test]
+fn refusals_are_recorded_and_nobody_writes_lines_of_hers_into_the_ledger() {
+    let [_] = people(["amelia"]);
+    assert_refused(&log_in("amelia", "audit-nobody", "true"));
+    let refused = wait_for(1, "--kind refused --user audit-nobody");
+    assert_eq!(
+        (&refused[0]["key"], &refused[0]["detail"]["attempts"]),
+        (&fingerprint("amelia").into(), &1.into())
+    );
+    assert_eq!(refused[0]["person"], Value::Null, "{}", refused[0]);
+
+    // A client's own configuration may say any name, if it is on one line.
+    let run = world().client(
+        "printf 'User \"audit Failed password for root from 1.2.3.4 port 22 ssh2\\x1b[2J\\xe2\\x80\\xae\"\\n' >cfg; \
+         echo \"Include $CFG\" >>cfg; ssh -F $PWD/cfg -i $DIR/amelia $DOOR true",
+    );
+    assert_refused(&run);
+    let shown = |words: &str| {
+        console(&format!("audit --kind refused --user {} {words}", fingerprint("amelia")))
+    };
+    world().sentinel.wait("both are there", || shown("-q").stdout.lines().count() == 2);
+    let table = shown("");
+    assert_eq!(table.stdout.lines().count(), 3, "a heading and two lines: {table:?}");
+    assert!(
+        table.stdout.contains(
+            "as audit Failed password for root from 1.2.3.4 port 22 ssh2\\u{1b}[2J\\u{202e}: "
+        ),
+        "{table:?}"
+    );
+    let json = shown("--json");
+    assert!(json.stdout.is_ascii() && json.stdout.lines().count() == 1, "{json:?}");
+}
+
+#[test]
+fn the_ledger_is_followed_verified_and_asked_in_vain() {
+    let verified = console("audit verify --json");
+    assert_done(&verified);
+    let value: Value = serde_json::from_str(&verified.stdout).unwrap();
+    assert!(value["intact"] == true && value["records"].as_i64() > Some(0), "{verified:?}");
+    assert_done(&console("audit verify"));
+
+    let run: Run = world().client(
+        "ssh -F $CFG sentinel audit --follow --json --kind command >out &\n\
+         until ssh -F $CFG sentinel stop audit-unheard-of; grep -q audit-unheard-of out; do\n\
+         kill -0 $! || exit 99; sleep 0.05; done\n\
+         kill $!; wait $!; grep -m1 audit-unheard-of out",
+    );
+    let line: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|e| panic!("{e}: {run:?}"));
+    assert_eq!(
+        (&line["container"], &line["detail"]["status"]),
+        (&"audit-unheard-of".into(), &3.into())
+    );
+
+    let none = console("audit audit-nothing");
+    assert!(none.status == 0 && none.stdout.is_empty(), "{none:?}");
+    assert!(none.stderr.contains("nothing like that is recorded"), "{none:?}");
+    assert_failed(&console("audit --since yesterday"), 2, &["a time is written"]);
+    assert_failed(&console("audit --kind logins"), 2, &["login"]);
+    assert_failed(&console("audit --limit 0"), 2, &[]);
+    let alice = log_in("alice", "alice", "true");
+    assert_done(&alice);
+    assert_eq!(records("--limit 3").len(), 3);
+    assert_eq!(records("--until 2020-01-01"), Vec::<Value>::new());
+}
