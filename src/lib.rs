@@ -21,6 +21,7 @@
 //! | [`health`] | what is alive: checks, and the machine that reads their results |
 //! | [`gateway`] | what the kernel forwards: rules of our own chains |
 //! | [`recovery`] | what to do about a host that is down: start it, with restraint |
+//! | [`guard`] | who fails to log in too often is kept out, and never one's own people |
 //! | [`reach`] | a byte stream to a container's sshd: direct, link, exec |
 //! | [`command`] | the console grammar: arguments, rights, reports |
 //! | [`console`] | the SSH server that serves commands on a stream; the control socket |
@@ -44,6 +45,7 @@ pub mod console;
 pub mod door;
 pub mod fleet;
 pub mod gateway;
+pub mod guard;
 pub mod health;
 pub mod incus;
 pub mod link;

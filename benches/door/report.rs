@@ -65,7 +65,7 @@ system time of all threads or processes per 2^30 bytes. A login is \
 default key exchange is the one that client and server agree on: it can be another one on the \
 way through the door. Idle sessions are authenticated connections with an open session channel, \
 held by one client; memory is `VmRSS` of a sentinel that was started for this. The sentinels have \
-their defaults, but for `max_startups` and `max_startups_per_source`.
+their defaults, but for `max_startups`, `max_startups_per_source` and `guard.allow`.
 
 Far away means behind a proxy on the client's host that holds every byte back for 25 ms in each \
 direction, and a new connection for the 50 ms of its handshake. A creation is of a small image with busybox and sshd that the backend has; Incus's share is what a pipe at \

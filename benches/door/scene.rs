@@ -220,6 +220,7 @@ fn door_config(dir: &Path, way: &str, port: u16) -> String {
         "state_dir = \"{shown}/state-{port}\"\ncontrol_socket = \"{shown}/control-{port}.sock\"\n\
          [ssh]\nlisten = [\"{}:{port}\"]\nhost_keys = \"{shown}/keys\"\ndrain = \"0s\"\n\
          max_startups_per_source = 1000\nmax_startups = 1000\n\
+         [guard]\nallow = [\"192.0.2.0/24\"]\n\
          [admin]\nauthorized_keys = [\"{}\"]\n{}routed = {}\n",
         lab().get("LAB_SENTINEL_ADDRESS"),
         admin.trim(),

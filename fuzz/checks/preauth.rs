@@ -4,7 +4,7 @@
 use std::{cell::LazyCell, sync::Arc, time::Duration};
 
 use containarium::{
-    door,
+    door::{self, Admitted},
     link::socket::Socket,
     model::authorized_keys::KeyOptions,
     wire::{
@@ -60,7 +60,8 @@ async fn beside<T>(
     let shared = &world.shared;
     let peer = "192.0.2.7:4711".parse().unwrap();
     let starting = shared.registry.start([192, 0, 2, 7].into(), 1, 1).unwrap();
-    let serve = door::serve(shared, Socket::Other(Box::new(far)), peer, starting);
+    let admitted = Admitted { starting, knock: shared.guard.unwatched() };
+    let serve = door::serve(shared, Socket::Other(Box::new(far)), peer, admitted);
     let (served, found) = tokio::join!(timeout(END, serve), client);
     assert!(served.is_ok(), "the connection never ends");
     assert_eq!(shared.registry.connections(), 0, "a place is lost");

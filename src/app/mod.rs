@@ -42,6 +42,7 @@ use crate::{
     },
     fleet::{self, Fleet},
     gateway::{self, ClaimError, certificate::Keystore, page::PageError},
+    guard::Guard,
     health::{Host, Monitor},
     model::{container::Container, text},
     process::{self, Runtimes},
@@ -188,7 +189,6 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let identity = fleet::Identity { ssh: Arc::clone(&keys.link), tls: Arc::clone(&keys.client) };
     let state_dir = &config.state_dir;
     let fleet = Fleet::start(&config.backends, identity, state_dir, &tasks, stop.clone());
-    let key_use_file = state_dir.join("key-use.json");
     let record = Record::load(state_dir.join("outages.json"));
     let recoveries = state_dir.join("recoveries.json");
     let monitor = Monitor::start(hosts(&config), fleet.tunnels(), &tasks, stop.clone());
@@ -199,6 +199,7 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
         webhook::Sender::start(config.clone(), web, ledger.clone(), &tasks, stop.clone());
     let surroundings = surroundings(&config, &monitor, &fleet, &webhooks, recoveries);
     let recoveries = recovery::start(surroundings, &tasks, stop.clone());
+    let remembered = remember(&config, &webhooks, &tasks, &stop);
     let (path, reloading) = (path.to_owned(), Mutex::default());
     let running = Running {
         path,
@@ -211,15 +212,13 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
         reloading,
     };
     let running = Arc::new(running);
-    let key_uses = KeyUses::load(&key_use_file);
-    tasks.spawn(key_uses.clone().keep(key_use_file, stop.clone()));
     let gateway = open_gateway(&running, &config, &tasks, stop.clone())?;
     ledger::follow_gateway(gateway.clone(), ledger.clone(), &tasks, stop.clone());
     let outages = record.known();
     let certificates =
         page.open(&running, (&config, outages.clone()), webhooks.clone(), &tasks, &stop)?;
     let watched = Watched { gateway, certificates, outages };
-    let shared = Arc::new(build(keys, &running, config, key_uses, watched)?);
+    let shared = Arc::new(build(keys, &running, config, remembered, watched)?);
     tasks.spawn(control.serve(Arc::clone(&shared.console), stop.clone()));
     let (monitor, fleet) = (running.monitor.clone(), running.fleet.clone());
     let (reach, registry) = (shared.reach.clone(), shared.registry.clone());
@@ -245,6 +244,22 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     ledger::close(ledger, writer).await;
     info!("stopped");
     outcome
+}
+
+/// When keys were used last, and who is banned: read now, and written down until `stop`.
+fn remember(
+    config: &watch::Receiver<Arc<Config>>,
+    webhooks: &webhook::Sender,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> (KeyUses, Guard) {
+    let in_state = |name| config.borrow().state_dir.join(name);
+    let (key_use, bans) = (in_state("key-use.json"), in_state("bans.json"));
+    let key_uses = KeyUses::load(&key_use);
+    tasks.spawn(key_uses.clone().keep(key_use, stop.clone()));
+    let guard = Guard::load(&bans, config.clone(), Some(webhooks.clone()));
+    tasks.spawn(guard.clone().keep(bans, stop.clone()));
+    (key_uses, guard)
 }
 
 /// What recovery looks at.
@@ -292,7 +307,7 @@ fn build(
     keys: Keys,
     running: &Arc<Running>,
     config: watch::Receiver<Arc<Config>>,
-    key_uses: KeyUses,
+    (key_uses, guard): (KeyUses, Guard),
     watched: Watched,
 ) -> Result<Shared, StartError> {
     let fleet = &running.fleet;
@@ -320,6 +335,7 @@ fn build(
         gateway,
         recoveries: running.recoveries.clone(),
         certificates,
+        guard: guard.clone(),
         backend_files: Arc::new(BackendFiles::new(running.path.clone())),
         end_sessions: Arc::new(move |name, whose, said| ending.end(name, whose, said)),
         ledger: running.ledger.clone(),
@@ -343,6 +359,7 @@ fn build(
         reach,
         hold,
         console: Arc::new(console),
+        guard,
         registry,
         key_uses,
         ledger: running.ledger.clone(),

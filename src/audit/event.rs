@@ -35,6 +35,8 @@ pub enum Kind {
     Recovery,
     /// Certificates of the maintenance page.
     Certificate,
+    /// Addresses that are kept out, and let in again.
+    Ban,
     /// Where public ports lead.
     Gateway,
     /// The sentinel started or stopped.
@@ -92,6 +94,8 @@ pub struct Refusal {
     pub client: Option<String>,
     /// Why the connection ended.
     pub reason: String,
+    /// How it counts for the guard: `failure`, `bare` or `no`.
+    pub counts: &'static str,
 }
 
 /// Which side ended a session.
@@ -235,7 +239,7 @@ pub enum Event {
 
 impl Kind {
     /// All of them, by name.
-    pub const ALL: [(&'static str, Self); 12] = [
+    pub const ALL: [(&'static str, Self); 13] = [
         ("login", Self::Login),
         ("refused", Self::Refused),
         ("session", Self::Session),
@@ -245,6 +249,7 @@ impl Kind {
         ("host", Self::Host),
         ("recovery", Self::Recovery),
         ("certificate", Self::Certificate),
+        ("ban", Self::Ban),
         ("gateway", Self::Gateway),
         ("sentinel", Self::Sentinel),
         ("ledger", Self::Ledger),
@@ -273,6 +278,7 @@ impl Event {
                 Topic::Host => Kind::Host,
                 Topic::Certificate => Kind::Certificate,
                 Topic::Recovery => Kind::Recovery,
+                Topic::Ban => Kind::Ban,
             },
             Self::Gateway(..) => Kind::Gateway,
             Self::Gap(_) | Self::SetAside(..) | Self::Pruned(_) => Kind::Ledger,

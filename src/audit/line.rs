@@ -108,6 +108,7 @@ impl Refusal {
             "client": self.client.as_ref().map(|client| printable(client, MAX_TEXT)),
             "port": self.source.port(),
             "reason": printable(&self.reason, MAX_TEXT),
+            "counts": self.counts,
         })
     }
 }

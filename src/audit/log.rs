@@ -56,7 +56,7 @@ fn login(visit: &Visit, message: &str) {
 }
 
 fn refused(refusal: &Refusal) {
-    let Refusal { session, source, key, attempts, client, reason, .. } = refusal;
+    let Refusal { session, source, key, attempts, client, reason, counts, .. } = refusal;
     let ident = client.as_ref().map(|client| printable(client, MAX_NAME));
     let (login, reason) = (refusal.login(), printable(reason, MAX_TEXT));
     info!(
@@ -66,6 +66,7 @@ fn refused(refusal: &Refusal) {
         login,
         key,
         attempts,
+        counts,
         %reason,
         "connection ended before login"
     );

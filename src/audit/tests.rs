@@ -39,6 +39,7 @@ fn refusal(number: u64) -> Event {
         attempts: 1,
         client: Some(NASTY.to_owned()),
         reason: NASTY.to_owned(),
+        counts: "failure",
     })
 }
 

@@ -1,6 +1,11 @@
 //! What a command may look at: who asks, the time, and the sentinel around it.
 
-use std::{fmt, net::SocketAddr, ops::Deref, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    ops::Deref,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -14,6 +19,7 @@ use crate::{
     config::{Advertise, Config, Stacks},
     fleet::Fleet,
     gateway::{self, certificate::Keystore},
+    guard::Guard,
     health::Health,
     incus::Client,
     model::{
@@ -88,6 +94,8 @@ pub struct Environment {
     pub recoveries: watch::Receiver<Arc<Recoveries>>,
     /// The certificates of the maintenance page.
     pub certificates: watch::Receiver<Arc<Keystore>>,
+    /// Who is let in at all.
+    pub guard: Guard,
     /// What the sentinel does and uses now.
     pub usage: Meter,
     /// Reads the configuration again.
@@ -113,7 +121,7 @@ impl Environment {
     /// nothing.
     #[must_use]
     pub fn new(fleet: Fleet, config: watch::Receiver<Arc<Config>>, started: Timestamp) -> Self {
-        let control = fleet.clone();
+        let (control, guard) = (fleet.clone(), Guard::new(config.clone(), None));
         Self {
             inventory: fleet.inventory(),
             fleet,
@@ -124,6 +132,7 @@ impl Environment {
             gateway: watch::channel(Arc::default()).1,
             recoveries: watch::channel(Arc::default()).1,
             certificates: watch::channel(Arc::default()).1,
+            guard,
             usage: Arc::new(Usage::default),
             reload: Arc::new(|| Ok(Vec::new())),
             backend_files: Arc::new(BackendFiles::new("/nonexistent/sentinel.toml".into())),
@@ -134,6 +143,15 @@ impl Environment {
             version: env!("CARGO_PKG_VERSION"),
         }
     }
+}
+
+/// Over which addresses a person came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Came {
+    /// Hers.
+    pub from: IpAddr,
+    /// The one at which she reached the sentinel, as far as it is known.
+    pub to: Option<SocketAddr>,
 }
 
 /// What a command may look at.
@@ -147,6 +165,8 @@ pub struct Context {
     pub now: Timestamp,
     /// At which address the person reached the sentinel, if she came over a network.
     pub reached: Option<SocketAddr>,
+    /// From which address the person came, if she came over a network.
+    pub from: Option<IpAddr>,
     /// The rest of the sentinel.
     pub environment: Arc<Environment>,
 }

@@ -3,12 +3,12 @@
 use clap::{CommandFactory, Subcommand};
 
 use super::{
-    AdoptArgs, AuditArgs, BackendCommand, CollaboratorArgs, CompletionArgs, CreateArgs, DeleteArgs,
-    ExportArgs, Grammar, HelpArgs, InfoArgs, KeyArgs, ListArgs, LogsArgs, ResizeArgs, RestartArgs,
-    ShellArgs, StackCommand, StartArgs, StopArgs, adopt, audit, backend, collaborator, completion,
-    context::Context, create, delete, export, failure::Failure, help, info, key, key_arg, list,
-    logs, reload, report::Report, resize, shell, stack, state, status, terminal::Terminal, version,
-    whoami,
+    AdoptArgs, AuditArgs, BackendCommand, BanArgs, CollaboratorArgs, CompletionArgs, CreateArgs,
+    DeleteArgs, ExportArgs, Grammar, HelpArgs, InfoArgs, KeyArgs, ListArgs, LogsArgs, ResizeArgs,
+    RestartArgs, ShellArgs, StackCommand, StartArgs, StopArgs, adopt, audit, backend, ban,
+    collaborator, completion, context::Context, create, delete, export, failure::Failure, help,
+    info, key, key_arg, list, logs, reload, report::Report, resize, shell, stack, state, status,
+    terminal::Terminal, version, whoami,
 };
 
 use crate::model::name::ContainerName;
@@ -54,6 +54,8 @@ pub enum Command {
     Audit(AuditArgs),
     /// Show the sentinel, its backends and what is wrong
     Status,
+    /// List, add and lift the bans of addresses
+    Ban(BanArgs),
     /// Read the configuration again
     Reload,
     /// Show who you are to the sentinel
@@ -98,6 +100,7 @@ impl Command {
             | Self::Backend(_)
             | Self::Audit(_)
             | Self::Status
+            | Self::Ban(_)
             | Self::Reload => Right::Administer,
             Self::Whoami | Self::Version | Self::Help(_) | Self::Completion(_) => Right::Enter,
         }
@@ -129,6 +132,7 @@ impl Command {
             Self::Key(args) => args.record(),
             Self::Collaborator(args) => args.record(),
             Self::Backend(command) => command.record(),
+            Self::Ban(args) => args.record(),
             Self::Reload => Some("reload".to_owned()),
             Self::List(_)
             | Self::Info(_)
@@ -167,6 +171,7 @@ impl Command {
             | Self::Backend(_)
             | Self::Audit(_)
             | Self::Status
+            | Self::Ban(_)
             | Self::Reload
             | Self::Whoami
             | Self::Version
@@ -185,6 +190,7 @@ impl Command {
             Self::Key(args) => args.reads_input(),
             Self::Collaborator(args) => args.reads_input(),
             Self::Backend(command) => command.reads_input(),
+            Self::Ban(args) => args.reads_input(terminal),
             Self::Create(args) => key_arg::read_input(&args.ssh_key),
             Self::Adopt(args) => key_arg::read_input(&args.ssh_key),
             Self::List(_)
@@ -230,6 +236,7 @@ impl Command {
             Self::Backend(command) => Box::pin(backend::run(command, context, terminal)).await,
             Self::Audit(args) => Box::pin(audit::run(args, context, terminal)).await,
             Self::Status => status::run(context),
+            Self::Ban(args) => ban::run(args, context, terminal).await,
             Self::Reload => reload::run(context),
             Self::Whoami => whoami::run(context),
             Self::Version => version::run(context),

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::Path};
 use serde_json::Value;
 
 use super::{
-    adopt, audit, create, delete, info, logs, resize, stack, state,
+    adopt, audit, ban, create, delete, info, logs, resize, stack, state,
     testing::{admin, context, execute_line},
 };
 
@@ -55,11 +55,31 @@ fn hosts() -> Vec<Example> {
         (
             "status --json",
             "`jobs` is the work on containers that is under way; `certificates` are those of the \
-             maintenance page (`names`, `valid_from`, `expires`, `source`); `ledger.lost` are records that \
-             could not be written since the start; `problems` are sentences. \
+             maintenance page (`names`, `valid_from`, `expires`, `source`); `guard.dropped` counts \
+             connections since the start that were dropped before their first byte; `ledger.lost` are \
+             records that could not be written since the start; `problems` are sentences. \
              `gateway` is `null` when no public ports are led on; `in_force` tells whether the \
              kernel does it, and `primary` is `null` while no backend can be led to.",
             super::status::example(),
+        ),
+    ]
+}
+
+fn bans() -> Vec<Example> {
+    vec![
+        (
+            "ban list --json",
+            "A list, those that end first in front. `failures` and `strikes` (the how manieth ban in a \
+             row) are of bans for failed logins, `by` of those by hand; `until` is `null` for one that \
+             holds until it is removed. `ban remove` prints such a list of what it removed; `ban add` \
+             prints `ban` and `allowed`, the networks of `guard.allow` in it.",
+            ban::example(),
+        ),
+        (
+            "ban why 192.0.2.7 --json",
+            "`ban` is one that holds, or that has been over for less than a day. `failures` are those \
+             of the last `window_seconds`; `bare` counts connections that asked for nothing.",
+            ban::example_of_address(),
         ),
     ]
 }
@@ -153,7 +173,7 @@ fn containers() -> Vec<Example> {
 #[test]
 fn json_reference_is_what_the_commands_print() {
     let mut page = HEAD.to_owned();
-    for (line, about, answer) in [containers(), ways_in(), hosts(), errors()].concat() {
+    for (line, about, answer) in [containers(), ways_in(), hosts(), bans(), errors()].concat() {
         let answer = serde_json::to_string_pretty(&answer).unwrap();
         write!(page, "\n## {line}\n\n{about}\n\n```json\n{answer}\n```\n").unwrap();
     }

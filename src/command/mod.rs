@@ -7,6 +7,7 @@
 mod adopt;
 mod audit;
 mod backend;
+mod ban;
 mod certificate;
 mod collaborator;
 mod completion;
@@ -55,6 +56,7 @@ pub use self::{
     adopt::AdoptArgs,
     audit::AuditArgs,
     backend::BackendCommand,
+    ban::BanArgs,
     collaborator::CollaboratorArgs,
     completion::CompletionArgs,
     create::CreateArgs,

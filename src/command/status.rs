@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{
     backend::view::{BackendView, COLUMNS},
+    ban,
     certificate::{self, CertificateView},
     context::{Context, Usage},
     failure::Failure,
@@ -20,6 +21,9 @@ use crate::{
     model::inventory::{Inventory, Presence},
 };
 
+/// Nobody is to learn only from the log that the guard does not ban any more.
+const NO_ROOM: &str = "guard: as many addresses are banned as there is room for; some are not";
+
 #[derive(Serialize)]
 struct Status {
     version: &'static str,
@@ -29,6 +33,7 @@ struct Status {
     connections: usize,
     containers: usize,
     process: Process,
+    guard: GuardView,
     backends: Vec<BackendView>,
     gateway: Option<GatewayView>,
     jobs: Vec<JobView>,
@@ -54,6 +59,13 @@ struct Process {
     panics: u64,
 }
 
+#[derive(Serialize)]
+struct GuardView {
+    bans: usize,
+    sources: usize,
+    dropped: u64,
+}
+
 /// Work on a container that is under way.
 #[derive(Serialize)]
 struct JobView {
@@ -65,7 +77,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     let inventory = context.snapshot();
     let Usage { sessions, connections, tasks, descriptors, resident_bytes, panics } =
         (context.usage)();
-    let jobs = context.fleet.jobs().all();
+    let (jobs, guard) = (context.fleet.jobs().all(), context.guard.summary());
     let gateway = Arc::clone(&context.gateway.borrow());
     let ledger = context.ledger.health();
     let backends: Vec<_> =
@@ -76,6 +88,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         .chain(problems(&inventory, &jobs, panics))
         .chain(certificate::problems(context))
         .chain(ledger_problems(&ledger))
+        .chain((guard.full > 0).then(|| NO_ROOM.to_owned()))
         .collect();
     let since = ledger.problem.as_ref().map(|(since, _)| *since);
     let reason = ledger.problem.as_ref().map(|(_, reason)| reason.clone());
@@ -88,6 +101,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         connections,
         containers: inventory.containers().count(),
         process: Process { tasks, descriptors, resident_bytes, panics },
+        guard: GuardView { bans: guard.bans, sources: guard.sources, dropped: guard.refused },
         backends,
         ledger,
         problems,
@@ -105,6 +119,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         Field::one("Sessions", status.sessions.to_string()),
         Field::one("Containers", status.containers.to_string()),
         Field::one("Process", format!("{memory}, {tasks} tasks, {descriptors} descriptors")),
+        Field::one("Guard", ban::summary(&guard)),
         Field::many("Recovery", recoveries(&status.backends, context.now)),
         Field::many(
             "Gateway",
@@ -224,6 +239,7 @@ Uptime:      1h
 Sessions:    7
 Containers:  3
 Process:     14MiB, 80 tasks, 31 descriptors
+Guard:       nobody is banned, 0 connections dropped
 Recovery:    spot-2 starting (gce) for 1m, 2 in an hour; last error: the API says 503
 Problems:    backend spot-2: connection refused
              container alice on spot-2: hidden by alice on an earlier backend

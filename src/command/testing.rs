@@ -160,7 +160,14 @@ pub(crate) fn context(principal: Principal) -> Context {
         ..Environment::new(fleet, config(), at(0))
     };
     let (format, now) = (Format::Plain, at(3600));
-    Context { principal, format, now, reached: None, environment: Arc::new(environment) }
+    Context {
+        principal,
+        format,
+        now,
+        reached: None,
+        from: None,
+        environment: Arc::new(environment),
+    }
 }
 
 /// Runs an exec line that waits for nothing.

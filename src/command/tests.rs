@@ -33,6 +33,7 @@ fn each_command_needs_its_right_and_members_get_no_more() {
         ("backend list", Right::Administer),
         ("audit", Right::Administer),
         ("status", Right::Administer),
+        ("ban list", Right::Administer),
         ("reload", Right::Administer),
         ("whoami", Right::Enter),
         ("version", Right::Enter),

@@ -2,6 +2,7 @@
 //! parse is reported with file, line and key, and nothing of a bad file is used.
 
 mod address;
+mod guard;
 mod keys;
 mod load;
 mod path;
@@ -19,6 +20,7 @@ mod value;
 mod tests;
 
 pub use self::{
+    guard::Guard,
     load::{check, load, load_with, parse, place_of_backend},
     problem::{Problem, Problems},
     recovery::{Gce, Recovery, RecoveryCommand, RecoveryKind, Topic, Webhook, WebhookForm},
@@ -61,6 +63,8 @@ pub struct Config {
     pub ssh: Ssh,
     /// `[admin]`
     pub admin: Admin,
+    /// `[guard]`
+    pub guard: Guard,
     /// `[log]`
     pub log: Log,
     /// `[audit]`

@@ -101,10 +101,16 @@ pub enum Topic {
     Certificate,
     /// A host is being started, or cannot be.
     Recovery,
+    /// An address is banned, or not any more.
+    Ban,
 }
 
 impl Topic {
     /// All of them, by their names.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("host", Self::Host), ("certificate", Self::Certificate), ("recovery", Self::Recovery)];
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("host", Self::Host),
+        ("certificate", Self::Certificate),
+        ("recovery", Self::Recovery),
+        ("ban", Self::Ban),
+    ];
 }

@@ -22,6 +22,7 @@ pub fn needs_restart(running: &Config, next: &Config) -> Vec<&'static str> {
         ("ssh.host_keys", running.ssh.host_keys != next.ssh.host_keys),
         ("maintenance.http", page.0 != next_page.0),
         ("maintenance.https", page.1 != next_page.1),
+        ("guard", running.guard != next.guard),
         ("log.format", running.log.format != next.log.format),
     ];
     differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

@@ -20,7 +20,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
 use futures_util::future::BoxFuture;
@@ -36,7 +36,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::choice::{Enter, Lines, Turned};
 use self::handler::Visitor;
 use crate::{
-    command::context::Environment,
+    command::context::{Came, Environment},
     link::{Stream, leash::Leash},
     model::{container::Container, key::PublicKey, name::ContainerName, principal::Principal},
 };
@@ -57,9 +57,9 @@ pub struct Services {
 /// Why somebody is here. Decided by the door; it cannot change during a connection.
 #[derive(Debug, Clone)]
 pub enum Visit {
-    /// Commands, and jumps to the containers that the person may use. The address is the one at
-    /// which she reached the sentinel, if she came over a network.
-    Console(Principal, Option<SocketAddr>),
+    /// Commands, and jumps to the containers that the person may use; with the addresses over which
+    /// she came, if that was over a network.
+    Console(Principal, Option<Came>),
     /// The key opens several containers and the login named none: on a terminal she chooses, else sessions list
     /// them; jumps work.
     Choice {

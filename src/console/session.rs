@@ -3,12 +3,9 @@
 //! Replies to requests are given by `handler`, in the connection's own order; this task reads the
 //! same requests from the channel and does what they ask.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty as Mode, server::Msg};
@@ -22,7 +19,7 @@ use super::{
 use crate::{
     command::{
         self,
-        context::Context,
+        context::{Came, Context},
         failure::Kind,
         render::{Format, Outcome},
         terminal::{Piece, Pty, Size, Terminal},
@@ -174,8 +171,8 @@ async fn answer(
     visit: &Visit,
 ) -> Outcome {
     match (visit, request) {
-        (Visit::Console(principal, reached), Request::Exec(line)) => {
-            command::execute_line(line, &context(services, principal, *reached), terminal).await
+        (Visit::Console(principal, came), Request::Exec(line)) => {
+            command::execute_line(line, &context(services, principal, *came), terminal).await
         }
         (Visit::Console(..), Request::Shell) if terminal.pty().is_some() => command::short_help(),
         (Visit::Console(..), Request::Shell | Request::Subsystem) => {
@@ -194,12 +191,13 @@ async fn answer(
     }
 }
 
-fn context(services: &Services, principal: &Principal, reached: Option<SocketAddr>) -> Context {
+fn context(services: &Services, principal: &Principal, came: Option<Came>) -> Context {
     Context {
         principal: principal.clone(),
         format: Format::Plain,
         now: crate::clock::timestamp(),
-        reached,
+        reached: came.and_then(|came| came.to),
+        from: came.map(|came| came.from),
         environment: Arc::clone(&services.environment),
     }
 }

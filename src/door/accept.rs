@@ -13,13 +13,19 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 use super::{Shared, registry::Starting, session};
-use crate::link::{listen::listen, socket::Socket};
+use crate::{
+    guard::Knock,
+    link::{listen::listen, socket::Socket},
+};
 
 /// Accepted connections that wait for a runtime to take them.
 const QUEUE: usize = 64;
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Connections before login that a banned source may hold, to prove a registered key.
+const PROBATION_PLACES: usize = 8;
 
 /// Why the door does not open.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +51,15 @@ pub struct Door {
 struct Job {
     stream: StdTcpStream,
     peer: SocketAddr,
-    starting: Starting,
+    admitted: Admitted,
+}
+
+/// What a connection before its login has: a place, and the guard's eye on it.
+pub struct Admitted {
+    /// Its place among those that have not logged in.
+    pub starting: Starting,
+    /// What the guard knows of it.
+    pub knock: Knock,
 }
 
 struct Worker {
@@ -132,9 +146,9 @@ where
     connections.wait().await;
 }
 
-async fn serve(shared: Arc<Shared>, Job { stream, peer, starting }: Job) {
+async fn serve(shared: Arc<Shared>, Job { stream, peer, admitted }: Job) {
     match tokio::net::TcpStream::from_std(stream) {
-        Ok(stream) => session::serve(&shared, Socket::tcp(stream), peer, starting).await,
+        Ok(stream) => session::serve(&shared, Socket::tcp(stream), peer, admitted).await,
         Err(error) => warn!(%error, "connection not taken over"),
     }
 }
@@ -163,7 +177,8 @@ async fn accept(
             Ok((stream, peer)) => {
                 if let Some(job) = admit(&shared, stream, peer) {
                     next = (next + 1) % workers.len();
-                    if workers[next].try_send(job).is_err() {
+                    if let Err(unsent) = workers[next].try_send(job) {
+                        unsent.into_inner().admitted.knock.excuse();
                         warn!(source = %peer, "connection dropped: workers are behind");
                     }
                 }
@@ -182,12 +197,29 @@ fn admit(shared: &Shared, stream: tokio::net::TcpStream, peer: SocketAddr) -> Op
         let ssh = &shared.config.borrow().ssh;
         (ssh.max_startups_per_source, ssh.max_startups)
     };
-    let Some(starting) = shared.registry.start(peer.ip(), per_source, total) else {
-        debug!(source = %peer, "too many connections before login");
+    let Some(mut knock) = shared.guard.admit(peer.ip(), shared.registry.starting(), total) else {
+        debug!(source = %peer, "dropped by the guard");
+        reset(&stream);
         return None;
     };
-    let stream = stream.into_std().inspect_err(|error| warn!(%error, "accept failed")).ok()?;
-    Some(Job { stream, peer, starting })
+    let per_source = if knock.is_banned() { per_source.min(PROBATION_PLACES) } else { per_source };
+    let Some(starting) = shared.registry.start(peer.ip(), per_source, total) else {
+        debug!(source = %peer, "too many connections before login");
+        knock.excuse();
+        return None;
+    };
+    let stream = stream.into_std().inspect_err(|error| warn!(%error, "accept failed"));
+    let Ok(stream) = stream else {
+        knock.excuse();
+        return None;
+    };
+    Some(Job { stream, peer, admitted: Admitted { starting, knock } })
+}
+
+/// Lets a connection end without a goodbye, of which the kernel would remember something.
+fn reset(stream: &tokio::net::TcpStream) {
+    // Otherwise it ends in the ordinary way.
+    let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
 #[cfg(test)]
@@ -195,11 +227,12 @@ mod tests {
     use std::{io::Read, net::TcpListener as StdTcpListener};
 
     use super::*;
-    use crate::door::registry::Registry;
+    use crate::{door::registry::Registry, guard::Guard};
 
     #[tokio::test]
     async fn a_panic_ends_its_own_connection_and_no_other() {
         let registry = Registry::default();
+        let guard = Guard::new(crate::command::testing::config(), None);
         let listener = StdTcpListener::bind("127.0.0.1:0").unwrap();
         let (jobs, queue) = mpsc::channel(QUEUE);
         let mut clients = Vec::new();
@@ -207,16 +240,17 @@ mod tests {
             let client = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (stream, peer) = listener.accept().unwrap();
             let starting = registry.start(peer.ip(), 3, 3).unwrap();
-            let job = Job { stream, peer, starting };
+            let job =
+                Job { stream, peer, admitted: Admitted { starting, knock: guard.unwatched() } };
             jobs.send(job).await.unwrap_or_else(|_| panic!("the queue is open"));
             clients.push(client);
         }
         drop(jobs);
         let second = clients[1].local_addr().unwrap();
-        work(queue, move |Job { mut stream, peer, starting }| async move {
+        work(queue, move |Job { mut stream, peer, admitted }| async move {
             assert!(peer != second, "injected");
             io::Write::write_all(&mut stream, b"served").unwrap();
-            drop(starting);
+            drop(admitted);
         })
         .await;
         let heard = clients.iter_mut().map(|client| {

@@ -12,6 +12,7 @@ use crate::{
     access::{Intent, Permit, Policy, Proof, Target, authorize},
     clock,
     config::Config,
+    guard::Knock,
     link::connection::{Connection, ConnectionError},
     model::{
         authorized_keys::AuthorizedKey, container::Container, inventory::Inventory, name::Account,
@@ -61,7 +62,8 @@ impl Tried {
     }
 }
 
-/// Authenticates the person on `connection`, who comes from `source`. The caller bounds the time.
+/// Authenticates the person on `connection`, who comes from `source`; what was refused is noted in
+/// `tried`, for the record, and told to `knock`, for the guard. The caller bounds the time.
 ///
 /// # Errors
 /// The connection is over, because she left or broke a rule.
@@ -69,7 +71,7 @@ pub(super) async fn authenticate(
     shared: &Shared,
     connection: &mut Connection,
     source: IpAddr,
-    tried: &mut Tried,
+    (tried, knock): (&mut Tried, &mut Knock),
 ) -> Result<Authenticated, ConnectionError> {
     let mut auth = ServerAuth::default();
     let mut judge = Judge { shared, source, known: None, refused: None };
@@ -78,14 +80,19 @@ pub(super) async fn authenticate(
         guess.next_packet(connection).await?;
         let began = Instant::from_std(clock::now());
         match auth.on_packet(&mut connection.transport)? {
-            Request::Answered => tried.asked(auth.user()),
+            Request::Answered => {
+                tried.asked(auth.user());
+                on_answered(connection, &auth, knock)?;
+            }
             Request::Query(attempt) => {
                 let offer = Offer::parse(&attempt);
                 if let Some(permit) = judge.permit(&attempt.user, offer.as_ref()).await {
                     ServerAuth::accept_query(&mut connection.transport, &attempt)?;
+                    knock.offered();
                     guess.make(shared, &permit, connection.transport.peer_ident());
                 } else {
                     tried.note(&attempt.user, offer.as_ref());
+                    knock.refused();
                     judge.refuse(connection, &attempt.user, offer.as_ref(), began).await?;
                 }
             }
@@ -97,12 +104,34 @@ pub(super) async fn authenticate(
                         let login = text::printable_bytes(&attempt.user, 40);
                         return Ok(Authenticated { permit, login, ahead: guess.ahead });
                     }
+                    knock.refused();
                     wrong.count()?;
                 }
+                knock.refused();
                 judge.refuse(connection, &attempt.user, offer.as_ref(), began).await?;
             }
         }
     }
+}
+
+/// The service was granted, or a method refused. Somebody from a banned address is told so first, as
+/// some clients leave at the first refusal.
+fn on_answered(
+    connection: &mut Connection,
+    auth: &ServerAuth,
+    knock: &mut Knock,
+) -> Result<(), ConnectionError> {
+    let refused = auth.refused();
+    if refused.none {
+        knock.asked();
+    }
+    if refused.other {
+        knock.refused();
+    }
+    if let Some(notice) = knock.notice() {
+        ServerAuth::banner(&mut connection.transport, &notice)?;
+    }
+    Ok(())
 }
 
 /// Signatures that were wrong under a key that is right. Others do not count: some clients sign with

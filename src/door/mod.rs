@@ -29,13 +29,14 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 pub use self::{
-    accept::{Door, DoorError},
+    accept::{Admitted, Door, DoorError},
     session::serve,
 };
 use self::{hold::Hold, key_use::KeyUses, pace::Pace, registry::Registry};
 use crate::{
-    audit::Ledger, config::Config, console::Console, fleet::Fleet, model::inventory::Inventory,
-    process::Runtimes, reach::Reach, store::keys::Keys, wire::identity::Identity,
+    audit::Ledger, config::Config, console::Console, fleet::Fleet, guard::Guard,
+    model::inventory::Inventory, process::Runtimes, reach::Reach, store::keys::Keys,
+    wire::identity::Identity,
 };
 
 /// What every connection needs. Built once by `app`.
@@ -56,6 +57,8 @@ pub struct Shared {
     pub hold: Hold,
     /// Serves administrators, and apologies.
     pub console: Arc<Console>,
+    /// Who is let in at all.
+    pub guard: Guard,
     /// Who is connected.
     pub registry: Registry,
     /// When which key last opened what.

@@ -132,6 +132,12 @@ impl Registry {
         Some(Starting { registry: self.clone(), source, ended: self.farewell.subscribe() })
     }
 
+    /// How many connections have not authenticated.
+    #[must_use]
+    pub fn starting(&self) -> usize {
+        self.lock().starting_total
+    }
+
     /// A number for a connection.
     #[must_use]
     pub fn number(&self) -> u64 {

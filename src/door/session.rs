@@ -8,13 +8,14 @@ use tracing::{debug, error, info};
 
 use super::{
     Shared,
+    accept::Admitted,
     attend::{self, attend},
     authenticate::{Authenticated, Tried, authenticate, describe},
     intercept::Intercept,
     observe::Observed,
     pipe::{End, Ended, Pipe},
     recorded::{Recorded, visit},
-    registry::{Entry, Session, Starting},
+    registry::{Entry, Session},
     tunnel,
     upstream::{self, Upstream, Visitor},
 };
@@ -44,6 +45,10 @@ const IDENT: &str = "SSH-2.0-OpenSSH_9.9 Containarium";
 /// Lines for a person that may wait to be shown.
 const LINES: usize = 8;
 
+/// What [`Shared::config`]'s login grace is at most for somebody who is banned: what is needed to prove
+/// a key by hand. Others of that source wait for the place.
+const PROBATION: Duration = Duration::from_secs(15);
+
 /// How long the last bytes may take to get out when a connection ends.
 const LAST_BYTES: Duration = Duration::from_secs(5);
 
@@ -51,10 +56,10 @@ const LAST_BYTES: Duration = Duration::from_secs(5);
 pub(super) const TRY_LATER: u32 = 75;
 
 /// Serves one connection, which came from `peer`, to its end.
-pub async fn serve(shared: &Shared, socket: Socket, peer: SocketAddr, starting: Starting) {
+pub async fn serve(shared: &Shared, socket: Socket, peer: SocketAddr, admitted: Admitted) {
     let id = shared.registry.number();
     // Boxed, here and below: a session that idles keeps no room for how it began and will end.
-    let Some(live) = Box::pin(open(shared, socket, (id, peer), starting)).await else { return };
+    let Some(live) = Box::pin(open(shared, socket, (id, peer), admitted)).await else { return };
     let Live { mut pipe, entry, recorded, _console } = live;
     let ended = tokio::select! {
         biased;
@@ -77,7 +82,7 @@ async fn open(
     shared: &Shared,
     socket: Socket,
     (id, peer): (u64, SocketAddr),
-    starting: Starting,
+    admitted: Admitted,
 ) -> Option<Live> {
     let params = Params {
         ident: IDENT.to_owned(),
@@ -86,7 +91,7 @@ async fn open(
         role: Role::Server(shared.keys.host.clone()),
     };
     let connection = Connection::new(socket, params).ok()?;
-    let (connection, authenticated) = enter(shared, connection, (id, peer), starting).await?;
+    let (connection, authenticated) = enter(shared, connection, (id, peer), admitted).await?;
     if let Target::Tunnel(backend) = authenticated.permit.target() {
         let Authenticated { permit, login, .. } = &authenticated;
         let client = connection.transport.peer_ident();
@@ -127,18 +132,26 @@ async fn enter(
     shared: &Shared,
     mut connection: Connection,
     (id, peer): (u64, SocketAddr),
-    mut starting: Starting,
+    admitted: Admitted,
 ) -> Option<(Connection, Authenticated)> {
-    let grace = shared.config.borrow().ssh.login_grace;
+    let Admitted { mut starting, mut knock } = admitted;
+    let mut grace = shared.config.borrow().ssh.login_grace;
+    if knock.is_banned() {
+        grace = grace.min(PROBATION);
+    }
     let source = peer.ip().to_canonical();
     let mut tried = Tried::default();
     let outcome = tokio::select! {
         biased;
         sentence = starting.ended() => {
+            knock.excuse();
             connection.close(Reason::ByApplication, &sentence).await;
             return None;
         }
-        outcome = timeout(grace, authenticate(shared, &mut connection, source, &mut tried)) => outcome,
+        outcome = timeout(
+            grace,
+            authenticate(shared, &mut connection, source, (&mut tried, &mut knock)),
+        ) => outcome,
     };
     let reason = match &outcome {
         Ok(Ok(_)) => None,
@@ -148,13 +161,24 @@ async fn enter(
     if let Some(reason) = reason {
         let client = connection.transport.peer_ident().map(str::to_owned);
         let Tried { login, key, attempts } = tried;
-        let refusal = Refusal { session: id, source: peer, login, key, attempts, client, reason };
+        let (source, counts) = (peer, knock.counts());
+        let refusal = Refusal { session: id, source, login, key, attempts, client, reason, counts };
         shared.ledger.record(Event::Refused(refusal));
     }
     match outcome {
-        Ok(Ok(authenticated)) => return Some((connection, authenticated)),
-        Ok(Err(error)) => complain(connection, &error).await,
-        Err(_) => connection.close(Reason::ByApplication, "login takes too long").await,
+        Ok(Ok(authenticated)) => {
+            knock.succeeded();
+            return Some((connection, authenticated));
+        }
+        Ok(Err(error)) => {
+            // Before the goodbye, for which a client may let us wait.
+            drop(knock);
+            complain(connection, &error).await;
+        }
+        Err(_) => {
+            drop(knock);
+            connection.close(Reason::ByApplication, "login takes too long").await;
+        }
     }
     None
 }

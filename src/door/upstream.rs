@@ -12,6 +12,7 @@ use super::{Shared, choice, hold::Wanted, intercept::OwnName};
 use crate::{
     access::{Permit, Target},
     clock,
+    command::context::Came,
     config::Route,
     console::Visit,
     link::{
@@ -76,7 +77,8 @@ pub(super) async fn open(
     let principal = visitor.permit.principal().clone();
     let failed = match visitor.permit.target() {
         Target::Console => {
-            return console(shared, Visit::Console(principal, visitor.reached)).await;
+            let came = Came { from: visitor.source.ip(), to: visitor.reached };
+            return console(shared, Visit::Console(principal, Some(came))).await;
         }
         Target::Tunnel(_) => {
             let sentence = "the key of a node carries its tunnel and nothing else".to_owned();

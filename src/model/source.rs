@@ -4,7 +4,11 @@
 //! Addresses only: this door looks up no names, so a pattern that could only match a host name is
 //! an error and not a pattern that never matches.
 
-use std::net::IpAddr;
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 /// A list that cannot be enforced as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +36,14 @@ pub struct Network {
 }
 
 impl Network {
+    /// The network of `prefix` bits that `address` lies in.
+    #[must_use]
+    pub fn new(address: IpAddr, prefix: u32) -> Self {
+        let address = address.to_canonical();
+        let network = Self { bits: bits(address), prefix, v4: address.is_ipv4() };
+        Self { bits: network.bits & network.mask(), ..network }
+    }
+
     /// `ADDRESS` or `ADDRESS/PREFIX`. IPv4-mapped IPv6 networks are IPv4 networks.
     ///
     /// # Errors
@@ -67,6 +79,16 @@ impl Network {
         Ok(network)
     }
 
+    /// The network that `ADDRESS/PREFIX` lies in, whatever its bits to the right of the prefix are.
+    #[must_use]
+    pub fn within(text: &str) -> Option<Self> {
+        let (address, prefix) = text.split_once('/')?;
+        let address: IpAddr = address.parse().ok()?;
+        let prefix: u32 = prefix.parse().ok()?;
+        let width = if address.to_canonical().is_ipv4() { 32 } else { 128 };
+        (prefix <= width).then(|| Self::new(address, prefix))
+    }
+
     /// Whether `address` lies in it.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -74,10 +96,51 @@ impl Network {
         address.is_ipv4() == self.v4 && bits(address) & self.mask() == self.bits
     }
 
+    /// Whether all of `other` lies in it.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.prefix <= other.prefix && self.contains(other.address())
+    }
+
+    /// Its first address.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        if self.v4 {
+            Ipv4Addr::from_bits(u32::try_from(self.bits).unwrap_or_default()).into()
+        } else {
+            Ipv6Addr::from_bits(self.bits).into()
+        }
+    }
+
+    /// Whether it is one address.
+    #[must_use]
+    pub fn is_address(&self) -> bool {
+        self.prefix == if self.v4 { 32 } else { 128 }
+    }
+
     fn mask(&self) -> u128 {
         let width = if self.v4 { 32 } else { 128 };
         let ones = u128::MAX >> (128 - width);
         ones & !ones.checked_shr(self.prefix).unwrap_or(0)
+    }
+}
+
+impl FromStr for Network {
+    type Err = SourceError;
+
+    /// As [`Network::parse`].
+    fn from_str(text: &str) -> Result<Self, SourceError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Network {
+    /// As [`Network::parse`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_address() {
+            return write!(f, "{}", self.address());
+        }
+        write!(f, "{}/{}", self.address(), self.prefix)
     }
 }
 
@@ -245,6 +308,13 @@ mod tests {
             let network = Network { bits: bits(source) & all.mask(), ..all };
             prop_assert!(network.contains(source));
             prop_assert_eq!(network.mask().count_ones(), prefix);
+            prop_assert_eq!(Network::new(source, prefix), network);
+            let read = Network::parse(&network.to_string());
+            // An IPv4-mapped network is written as what it is.
+            prop_assert_eq!(read, Ok(network));
+            prop_assert!(Network::new(source, prefix / 2).covers(&network));
+            prop_assert!(network.covers(&Network::new(source, width)));
+            prop_assert!(prefix == width || !Network::new(source, width).covers(&network));
         }
     }
 

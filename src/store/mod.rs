@@ -3,6 +3,7 @@
 
 pub mod atomic;
 pub mod backends;
+pub mod bans;
 pub mod certificates;
 pub mod drained;
 pub mod inventory;

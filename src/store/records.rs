@@ -28,6 +28,6 @@ pub(super) fn save(path: &Path, records: &impl Serialize) -> Result<(), StoreErr
     atomic::write(path, &contents, 0o600)
 }
 
-fn corrupt(path: &Path, error: &serde_json::Error) -> StoreError {
+pub(super) fn corrupt(path: &Path, error: &serde_json::Error) -> StoreError {
     StoreError::Corrupt { path: path.to_owned(), reason: error.to_string() }
 }

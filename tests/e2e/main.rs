@@ -24,6 +24,7 @@ mod endurance;
 mod fault;
 mod forward;
 mod gateway;
+mod guard;
 mod harness;
 mod hold;
 mod jump;

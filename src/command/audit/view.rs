@@ -217,6 +217,7 @@ mod tests {
             attempts: 2,
             client: None,
             reason: "closed".to_owned(),
+            counts: "failure",
         };
         let gap = Gap { since: at(0), lost: 4, reason: "disk full".to_owned() };
         let events = [

@@ -7,6 +7,7 @@ mod backend;
 mod create;
 mod door;
 mod gateway;
+mod guard;
 mod health;
 mod maintenance;
 mod recovery;
@@ -52,15 +53,14 @@ pub(super) fn config(
     sink: &Sink,
 ) -> Result<Config, Told> {
     let mut root = Section::root(table, sink);
-    for later in ["guard", "metrics"] {
-        root.refuse(later);
-    }
+    root.refuse("metrics");
     let state_dir = root.or("state_dir", "/var/lib/containarium".into(), path(base));
     let default_socket = "/run/containarium/control.sock".into();
     let control_socket = root.or("control_socket", default_socket, socket(base));
     let stacks = root.or_written("stacks", "stacks", path(base));
     let ssh = root.section("ssh").and_then(|section| door::ssh(section, base));
     let admin = root.section("admin").and_then(|section| door::admin(section, base));
+    let guard = root.section("guard").and_then(guard::guard);
     let admins = admin.as_ref().map_or(&[][..], |admin| &admin.keys);
     let scope = Scope { base, sources, admins };
     let log = root.section("log").and_then(door::log);
@@ -85,6 +85,7 @@ pub(super) fn config(
         stacks: stacks?,
         ssh: ssh?,
         admin: admin?,
+        guard: guard?,
         log: log?,
         audit: audit?,
         create: create?,
@@ -115,6 +116,10 @@ fn home_of(key: &str) -> Option<&'static str> {
         "cpu" => "create.cpu",
         "memory" => "create.memory",
         "disk" => "create.disk",
+        "max_failures" => "guard.max_failures",
+        "window" => "guard.window",
+        "ban" => "guard.ban",
+        "allow" => "guard.allow",
         "format" => "log.format",
         "level" => "log.level",
         "retention" => "audit.retention",

@@ -315,7 +315,6 @@ const MISTAKES: &[(&str, usize, &str, &str)] = &[
     ("[audit]\nstrict = 'yes'", 3, "audit.strict", ""),
     ("[audit]\nretension = '90d'", 3, "audit.retension", "did you mean `retention`?"),
     ("retention = '90d'", 2, "retention", "did you mean `audit.retention`?"),
-    ("[guard]\nban = '1h'", 2, "guard", "remove `guard`"),
     ("gateway = 80", 2, "gateway", "write `[gateway]`"),
     ("[gateway]\nport = [80]", 3, "gateway.port", "did you mean `ports`?"),
     ("[gateway]\nports = 80", 3, "gateway.ports", "write `ports = ["),

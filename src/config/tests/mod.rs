@@ -1,6 +1,7 @@
 //! The configuration as its author and the rest of the program see it.
 
 mod gateway;
+mod guard;
 mod mistakes;
 mod robust;
 mod stacks;
@@ -166,7 +167,7 @@ fn sample_and_reference_name_every_key() {
     let sample = include_str!("../../../config/sentinel.toml");
     let reference = include_str!("../../../docs/configuration.md");
     // The reader itself knows its keys: it lists them when it is given one that is like none.
-    let text = "xyzzyx = 1\n[ssh]\nxyzzyx = 1\n[admin]\nxyzzyx = 1\n[log]\nxyzzyx = 1\n\
+    let text = "xyzzyx = 1\n[ssh]\nxyzzyx = 1\n[admin]\nxyzzyx = 1\n[guard]\nxyzzyx = 1\n[log]\nxyzzyx = 1\n\
                 [create]\nxyzzyx = 1\n\
                 [gateway]\nxyzzyx = 1\n[[gateway.pool]]\nxyzzyx = 1\n\
                 [[backend]]\nxyzzyx = 1\nrecovery = { xyzzyx = 1 }\n[[route]]\nxyzzyx = 1\n[[webhook]]\nxyzzyx = 1\n\
@@ -174,7 +175,7 @@ fn sample_and_reference_name_every_key() {
     let problems = parse(text, "f", Path::new("/")).unwrap_err();
     let lists = problems.iter().filter(|p| p.key.ends_with("xyzzyx")).map(|p| &p.hints[0]);
     let lists: Vec<_> = lists.filter_map(|hint| hint.strip_prefix("the keys here are ")).collect();
-    assert_eq!(lists.len(), 13);
+    assert_eq!(lists.len(), 14);
     for key in lists.iter().flat_map(|list| list.split(", ")) {
         let shown = [format!("{key} = "), format!("[{key}]")].iter().any(|s| sample.contains(s));
         assert!(shown, "{key} is not in the sample");
@@ -374,7 +375,7 @@ fn webhooks_keep_their_secrets_in_files() {
     assert_eq!(config.webhooks[0].events, [Topic::Host, Topic::Recovery]);
     assert!(!format!("{config:?}").contains("SECRET"));
     let zulip = WebhookForm::Zulip { channel: "ops".into(), topic: "containarium".into() };
-    assert_eq!((&config.webhooks[1].form, config.webhooks[1].events.len()), (&zulip, 3));
+    assert_eq!((&config.webhooks[1].form, config.webhooks[1].events.len()), (&zulip, 4));
     fs::write(dir.path().join("url"), "SECRET").unwrap();
     fs::write(dir.path().join("headers"), "X-A: b\nBearer SECRET\n").unwrap();
     let problems = Problems(read().unwrap_err()).to_string();

@@ -20,6 +20,7 @@ const MAX_REQUESTS: u32 = 128;
 const SERVICE_USERAUTH: &[u8] = b"ssh-userauth";
 const SERVICE_CONNECTION: &[u8] = b"ssh-connection";
 const PUBLICKEY: &[u8] = b"publickey";
+const NONE: &[u8] = b"none";
 /// As `publickey`, and the signature covers the server's host key (OpenSSH PROTOCOL, section 3.1).
 const HOSTBOUND: &[u8] = b"publickey-hostbound-v00@openssh.com";
 
@@ -52,6 +53,15 @@ pub struct Attempt {
     pub key: Vec<u8>,
 }
 
+/// What a client asked for besides `publickey`, so far; all of it is refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Which methods there are, by `none`.
+    pub none: bool,
+    /// Another method, or something that is none.
+    pub other: bool,
+}
+
 /// The server's side.
 #[derive(Debug, Default)]
 pub struct ServerAuth {
@@ -59,6 +69,7 @@ pub struct ServerAuth {
     requests: u32,
     /// Of the last request: untrusted bytes.
     user: Vec<u8>,
+    refused: Refused,
 }
 
 impl ServerAuth {
@@ -80,6 +91,12 @@ impl ServerAuth {
     #[must_use]
     pub fn user(&self) -> Option<&[u8]> {
         (!self.user.is_empty()).then_some(&self.user)
+    }
+
+    /// What was refused without anybody else's doing.
+    #[must_use]
+    pub fn refused(&self) -> Refused {
+        self.refused
     }
 
     /// Answers a query: a signature with this key would be good.
@@ -156,12 +173,16 @@ impl ServerAuth {
         user.clone_into(&mut self.user);
         let hostbound = method == HOSTBOUND;
         if service != SERVICE_CONNECTION || !(hostbound || method == PUBLICKEY) {
+            let none = service == SERVICE_CONNECTION && method == NONE;
+            let Refused { none: asked, other } = self.refused;
+            self.refused = Refused { none: asked || none, other: other || !none };
             Self::fail(transport)?;
             return Ok(Request::Answered);
         }
         let signed = r.boolean()?;
         let (algorithm, key) = (r.string()?, r.string()?);
         let Ok(algorithm) = std::str::from_utf8(algorithm) else {
+            self.refused.other = true;
             Self::fail(transport)?;
             return Ok(Request::Answered);
         };
@@ -412,12 +433,14 @@ mod tests {
         let mut auth = ServerAuth::default();
         ask(&mut client, &mut server, now, &service("ssh-userauth"));
         auth.on_packet(&mut server).unwrap();
+        assert_eq!(auth.refused(), Refused::default());
         for method in
             ["none", "password", "keyboard-interactive", "hostbased", "gssapi-with-mic", ""]
         {
             for rest in [&b""[..], &[0xff; 64]] {
                 ask(&mut client, &mut server, now, &request("a", "ssh-connection", method, rest));
                 assert_eq!(auth.on_packet(&mut server), Ok(Request::Answered), "{method}");
+                assert_eq!(auth.refused(), Refused { none: true, other: method != "none" });
             }
         }
         ask(&mut client, &mut server, now, &request("a", "ssh-other", "publickey", &[0xff; 9]));

@@ -186,6 +186,7 @@ pub fn config(dir: &Path, port: u16, more: &str) -> String {
         "state_dir = \"{shown}/state-{port}\"\ncontrol_socket = \"{shown}/control-{port}.sock\"\n\
          [ssh]\nlisten = [\"{}:{port}\"]\nhost_keys = \"{shown}/keys\"\ndrain = \"2s\"\nwait = \"1s\"\n\
          max_startups_per_source = 100\n\
+         [guard]\nallow = [\"192.0.2.0/28\"]\n\
          [log]\nlevel = \"info,containarium=debug\"\n\
          [admin]\nauthorized_keys = [\"{}\"]\n",
         lab.get("LAB_SENTINEL_ADDRESS"),
