@@ -95,8 +95,11 @@ async fn open(
     if let Target::Tunnel(backend) = authenticated.permit.target() {
         let Authenticated { permit, login, .. } = &authenticated;
         let client = connection.transport.peer_ident();
-        // It is a host's, and nobody's session: it need not be on the disk first.
-        let (recorded, _) = record(shared, visit(permit, login, (id, peer), client)).await;
+        // Never waited for: without its host's tunnel nobody gets in there, and each who comes
+        // through it has a record of her own.
+        let visit = visit(permit, login, (id, peer), client);
+        let recorded = Recorded::new(shared.ledger.clone(), visit.clone());
+        shared.ledger.record(Event::Login(visit));
         tunnel::serve(shared, connection, backend, (id, peer)).await;
         let reason = "the tunnel ended; the log says why".to_owned();
         recorded.end(EndedBy::Client, reason, Observed::default());

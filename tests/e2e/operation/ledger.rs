@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::Command,
+    thread::{self, JoinHandle},
 };
 
 use serde_json::Value;
@@ -44,6 +45,32 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// A session that is open, and says something more at its end.
+struct Open(JoinHandle<Run>);
+
+impl Open {
+    fn begin(sentinel: &Sentinel) -> Self {
+        let flag = world().dir.join("ledger-open");
+        let session = thread::spawn(|| {
+            world().client(
+                "mkfifo in; touch out; exec 3<>in\n\
+                 ssh -F $CFG -p 2397 -i $DIR/alice -l alice $DOOR 'echo here; head -n 1' <in >out &\n\
+                 until grep -q here out; do kill -0 $! || exit 9; sleep 0.05; done\n\
+                 touch $DIR/ledger-open\n\
+                 until [ -e $DIR/ledger-go ]; do kill -0 $! || exit 8; sleep 0.05; done\n\
+                 echo still >&3; wait $!; s=$?; cat out; exit $s",
+            )
+        });
+        sentinel.wait("a session is open", || flag.exists() || session.is_finished());
+        Self(session)
+    }
+
+    fn end(self) -> Run {
+        fs::write(world().dir.join("ledger-go"), "").unwrap();
+        self.0.join().unwrap()
     }
 }
 
@@ -97,6 +124,7 @@ fn a_full_disk_stops_no_session_and_is_a_gap_unless_every_session_has_to_be_reco
     let reloaded = json(&sentinel, &["reload"]);
     assert_eq!(reloaded["reloaded"], true, "{reloaded}");
     assert_in(&log_in(2397, "alice", "alice", "echo in"));
+    let open = Open::begin(&sentinel);
     disk.fill();
     for (person, login) in [("alice", "alice"), ("admin", "admin")] {
         let refused = log_in(2397, person, login, "echo in");
@@ -104,6 +132,8 @@ fn a_full_disk_stops_no_session_and_is_a_gap_unless_every_session_has_to_be_reco
         assert!(refused.stderr.contains("sessions are recorded here"), "{refused:?}");
     }
     assert!(!writes(&sentinel), "this machine's own executable works: {}", sentinel.log_text());
+    let went_on = open.end();
+    assert_eq!((went_on.stdout.as_str(), went_on.status), ("here\nstill\n", 0), "{went_on:?}");
     disk.make_room();
     assert_in(&log_in(2397, "alice", "alice", "echo in"));
     let changed = json(&sentinel, &["audit", "--kind", "reload"]);

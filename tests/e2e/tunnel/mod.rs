@@ -3,6 +3,7 @@
 mod away;
 mod key;
 mod same;
+mod unrecorded;
 mod whole;
 
 use std::{
