@@ -129,13 +129,15 @@ fn who_is_banned_is_told_and_a_colleague_gets_in() {
 
 #[test]
 fn ones_own_address_is_banned_only_on_purpose() {
-    let run = world().client(
-        "ssh -F $CFG sentinel 'ban add 192.0.2.10' 2>&1; echo $?\n\
-         ssh -b 192.0.2.19 -F $CFG sentinel 'ban add 192.0.2.19' 2>&1; echo $?\n\
-         ssh -b 192.0.2.19 -F $CFG sentinel 'ban why 192.0.2.19 --json'",
-    );
+    let run = world().client("ssh -F $CFG sentinel 'ban add 192.0.2.10' 2>&1");
     let allowed = "error: 192.0.2.10 is let in by guard.allow (192.0.2.0/28)\n";
     assert!(run.stdout.starts_with(allowed), "{run:?}");
+    let (_sentinel, _) = sentinel("guard-own", 2494);
+    let run = world().client(
+        "ssh() { command ssh -b 192.0.2.19 -p 2494 -F $CFG sentinel \"$@\"; }\n\
+         ssh 'ban add 192.0.2.19' 2>&1; echo $?\n\
+         ssh 'ban why 192.0.2.19 --json'",
+    );
     assert!(run.stdout.contains("where you come from (192.0.2.19)? needs a yes"), "{run:?}");
     assert!(
         run.stdout.contains("\"banned\":false") || run.stdout.contains("\"banned\": false"),

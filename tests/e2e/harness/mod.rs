@@ -116,6 +116,8 @@ pub fn world() -> &'static World {
     last::inspect_after_last(|busy| {
         if let Some(world) = WORLD.get() {
             world.sentinel.inspect(busy);
+            let log = world.sentinel.log_text();
+            assert!(!log.contains("dropped by the guard"), "the guard met a test:\n{log}");
         }
     });
     WORLD.get_or_init(|| {
@@ -176,6 +178,10 @@ pub fn b3() -> MutexGuard<'static, ()> {
     alone
 }
 
+/// The client's first addresses and the hosts: many tests at once log in from them, also in vain. What
+/// the guard does is tested with the client's others.
+const FRIENDS: &str = r#""192.0.2.0/28", "198.51.100.0/24", "203.0.113.0/24""#;
+
 /// A configuration for a sentinel of the lab, listening on `port`, with more sections behind it.
 /// Every sentinel of a run shares the keys in `dir`, so that all containers trust all of them.
 pub fn config(dir: &Path, port: u16, more: &str) -> String {
@@ -186,7 +192,7 @@ pub fn config(dir: &Path, port: u16, more: &str) -> String {
         "state_dir = \"{shown}/state-{port}\"\ncontrol_socket = \"{shown}/control-{port}.sock\"\n\
          [ssh]\nlisten = [\"{}:{port}\"]\nhost_keys = \"{shown}/keys\"\ndrain = \"2s\"\nwait = \"1s\"\n\
          max_startups_per_source = 100\n\
-         [guard]\nallow = [\"192.0.2.0/28\"]\n\
+         [guard]\nallow = [{FRIENDS}]\n\
          [log]\nlevel = \"info,containarium=debug\"\n\
          [admin]\nauthorized_keys = [\"{}\"]\n",
         lab.get("LAB_SENTINEL_ADDRESS"),
