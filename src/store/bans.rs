@@ -70,14 +70,12 @@ impl Bans {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::{self, Write as _};
 
-    #[test]
-    fn bans_are_read_as_they_were_written_and_what_is_none_is_put_aside() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("bans.json");
-        assert_eq!(Bans::load(&path), Bans::default());
-        let ban = |by: Option<&str>| Kept {
+    use super::{super::killed, *};
+
+    fn ban(by: Option<&str>) -> Kept {
+        Kept {
             network: "2001:db8::/64".to_owned(),
             id: "abc234".to_owned(),
             since: Timestamp::UNIX_EPOCH,
@@ -86,12 +84,61 @@ mod tests {
             failures: 3,
             strikes: 1,
             told: true,
-        };
+        }
+    }
+
+    #[test]
+    fn bans_are_read_as_they_were_written_and_what_is_none_is_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bans.json");
+        assert_eq!(Bans::load(&path), Bans::default());
         let bans = Bans(vec![ban(None), ban(Some("ops"))]);
         bans.save(&path).unwrap();
         assert_eq!(Bans::load(&path), bans);
         std::fs::write(&path, "[{\"network\":").unwrap();
         assert_eq!(Bans::load(&path), Bans::default());
         assert!(!path.exists() && folder.path().join("bans.json.bad").exists());
+    }
+
+    #[test]
+    fn a_killed_writer_leaves_the_bans_before_or_after() {
+        if let Some(path) = killed::file() {
+            write_for_ever(&path);
+        }
+        let name = "store::bans::tests::a_killed_writer_leaves_the_bans_before_or_after";
+        killed::kill_writers(name, "bans.json", |writers, path| {
+            let mut known = 0;
+            for (kill, said) in writers.enumerate() {
+                let said = said.max(known);
+                let found = Bans::load(path);
+                known = number(&found);
+                assert!(
+                    (said..=said + 1).contains(&known),
+                    "kill {kill}: {said} said, {known} there"
+                );
+                assert!(found == numbered(known), "kill {kill}: {found:?}");
+            }
+            assert!(known > 0 && !path.with_extension("json.bad").exists(), "{known}");
+        });
+    }
+
+    /// So many bans, up to 200: some are longer than those that they replace, some shorter.
+    fn numbered(number: i64) -> Bans {
+        let count = if number == 0 { 0 } else { 1 + number * 37 % 200 };
+        let id = || Kept { id: number.to_string(), ..ban(None) };
+        Bans((0..count).map(|_| id()).collect())
+    }
+
+    fn number(bans: &Bans) -> i64 {
+        bans.0.first().map_or(0, |ban| ban.id.parse().unwrap())
+    }
+
+    fn write_for_ever(path: &Path) -> ! {
+        let mut written = number(&Bans::load(path));
+        loop {
+            io::stderr().write_all(format!("{written}\n").as_bytes()).unwrap();
+            numbered(written + 1).save(path).unwrap();
+            written += 1;
+        }
     }
 }

@@ -10,6 +10,8 @@ pub mod inventory;
 pub mod joblog;
 pub mod key_use;
 pub mod keys;
+#[cfg(test)]
+mod killed;
 pub mod ledger;
 pub mod outages;
 mod records;
