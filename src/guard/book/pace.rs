@@ -8,9 +8,9 @@ use super::Millis;
 /// So many a second on average, and so many at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pace {
-    /// Milliseconds from one to the next.
+    /// Microseconds from one to the next.
     interval: Millis,
-    /// How far ahead of that somebody may be.
+    /// How far ahead of that somebody may be, in microseconds.
     ahead: Millis,
 }
 
