@@ -1,8 +1,9 @@
-//! How many refused logins are written one by one: whoever knocks all day must not fill the disk. Pure.
+//! How many refused logins, and how many bans, are written one by one: whoever knocks all day must not
+//! fill the disk. Pure.
 
 use jiff::Timestamp;
 
-/// Refusals in a row that are all written, and how many a minute are for ever.
+/// Events in a row that are all written, and how many a minute are for ever.
 const BURST: i64 = 600;
 const EACH_MINUTE: i64 = 60;
 
@@ -23,7 +24,7 @@ impl Damper {
         Self { tokens: BURST, filled: now.as_microsecond(), held: None }
     }
 
-    /// A refusal comes: whether it is written by itself.
+    /// One comes: whether it is written by itself.
     pub(super) fn admit(&mut self, now: Timestamp) -> bool {
         self.fill(now);
         if self.tokens > 0 {

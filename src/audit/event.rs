@@ -215,8 +215,8 @@ pub enum Event {
     Login(Visit),
     /// A connection ended before anybody was let in.
     Refused(Refusal),
-    /// So many more were refused, the first of them then.
-    MoreRefused(u64, Timestamp),
+    /// So many more of this kind were only counted, the first of them then.
+    More(Kind, u64, Timestamp),
     /// A session ended.
     Ended(Ended),
     /// A container was chosen.
@@ -269,7 +269,8 @@ impl Event {
         match self {
             Self::Started(_) | Self::Stopped => Kind::Sentinel,
             Self::Login(_) => Kind::Login,
-            Self::Refused(_) | Self::MoreRefused(..) => Kind::Refused,
+            Self::Refused(_) => Kind::Refused,
+            Self::More(kind, ..) => *kind,
             Self::Ended(_) => Kind::Session,
             Self::Chosen(_) => Kind::Chosen,
             Self::Command(_) => Kind::Command,

@@ -35,7 +35,7 @@ impl Event {
                 (visit.fill(blank), Value::Object(visit.detail()))
             }
             Self::Refused(refusal) => (refusal.fill(blank), refusal.detail()),
-            Self::MoreRefused(count, since) => {
+            Self::More(_, count, since) => {
                 (blank, json!({ "more": count, "since": since.to_string() }))
             }
             Self::Ended(ended) => (ended.visit.fill(blank), ended.detail()),

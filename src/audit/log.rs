@@ -28,7 +28,9 @@ pub(super) fn log(event: &Event) {
         Event::Gateway(pool, primary) => debug!(%pool, primary, "recorded"),
         Event::Started(version) => debug!(version, "recorded: started"),
         Event::Stopped => debug!("recorded: stopped"),
-        Event::MoreRefused(count, since) => info!(count, %since, "more logins refused"),
+        Event::More(kind, count, since) => {
+            info!(kind = kind.as_str(), count, %since, "more than are recorded one by one");
+        }
         Event::Gap(Gap { since, lost, reason }) => {
             let reason = printable(reason, MAX_TEXT);
             tracing::warn!(%since, lost, %reason, "the ledger is written again after a gap");

@@ -43,6 +43,11 @@ fn refusal(number: u64) -> Event {
     })
 }
 
+fn notice(topic: Topic) -> Event {
+    let (subject, text) = (NASTY.to_owned(), NASTY.to_owned());
+    Event::Notice(Notice { topic, name: "host.down", subject, text })
+}
+
 fn command(number: u8) -> Event {
     Event::Command(Command {
         actor: visit().actor,
@@ -73,24 +78,18 @@ fn every_event() -> Vec<Event> {
         by: EndedBy::Client,
         reason: NASTY.to_owned(),
     };
-    let notice = Notice {
-        topic: Topic::Host,
-        name: "host.down",
-        subject: NASTY.to_owned(),
-        text: NASTY.to_owned(),
-    };
     let reload = Reload { changed: vec![NASTY.to_owned()], needs_restart: Vec::new(), mistakes: 0 };
     vec![
         Event::Started("1"),
         Event::Stopped,
         Event::Login(visit()),
         refusal(1),
-        Event::MoreRefused(9, now),
+        Event::More(Kind::Refused, 9, now),
         Event::Ended(ended),
         Event::Chosen(Chosen { visit: visit() }),
         command(1),
         Event::Reload(reload),
-        Event::Notice(notice),
+        notice(Topic::Host),
         Event::Gateway("default".to_owned(), None),
         Event::Gap(Gap { since: now, lost: 3, reason: NASTY.to_owned() }),
         Event::SetAside(NASTY.to_owned(), NASTY.to_owned()),
@@ -241,21 +240,28 @@ async fn what_is_too_old_goes_at_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_flood_of_refusals_is_counted_to_the_last() {
+async fn a_flood_of_refusals_and_bans_is_counted_to_the_last() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.db");
     let (ledger, writer) = Ledger::start(path.clone(), || LONG).unwrap();
-    for number in 0..5000 {
+    // Neither takes the room of the other, and what happens to hosts is never only counted.
+    for number in 0..2000 {
         ledger.record(refusal(number));
+        ledger.record(notice(Topic::Ban));
+        ledger.record(notice(Topic::Host));
     }
     writer.close();
     let records = all(&path);
-    let more: u64 = records
-        .iter()
-        .filter_map(|record| serde_json::from_str::<serde_json::Value>(&record.line.detail).ok())
-        .filter_map(|detail| detail["more"].as_u64())
-        .sum();
-    let single = records.iter().filter(|record| record.line.session.is_some()).count();
-    assert_eq!(single as u64 + more + ledger.health().lost, 5000);
-    assert!(single >= 600 && more > 1000, "{single} {more}");
+    for kind in ["refused", "ban"] {
+        let records = records.iter().filter(|record| record.line.kind == kind);
+        let more = records.clone().filter_map(|record| {
+            let detail: serde_json::Value = serde_json::from_str(&record.line.detail).unwrap();
+            detail["more"].as_u64()
+        });
+        let (counts, more) = (more.clone().count(), more.sum::<u64>());
+        let single = records.count() - counts;
+        assert_eq!(single as u64 + more, 2000, "{kind}: {single} {more}");
+        assert!(single >= 600 && more > 1000, "{kind}: {single} {more}");
+    }
+    assert_eq!((count(&records, "host"), ledger.health().lost), (2000, 0));
 }

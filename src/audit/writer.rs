@@ -13,9 +13,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 
-use super::{Event, Gap, Message, Shared, damper::Damper, log::log};
+use super::{Event, Gap, Kind, Message, Notice, Shared, damper::Damper, log::log};
 use crate::{
     clock::{now, timestamp},
+    config::Topic,
     model::text::printable,
     store::ledger::{Head, LedgerError, Line, Reader, Store, hexadecimal, put_aside},
 };
@@ -38,7 +39,7 @@ const PRUNE: Duration = Duration::from_secs(3600);
 /// How many records go at once: what comes meanwhile waits for no more than these.
 const STEP: i64 = 1000;
 
-/// How often refusals that were only counted are looked at.
+/// How often what was only counted is looked at.
 const TURN: Duration = Duration::from_secs(30);
 
 /// Longest reason shown, in characters.
@@ -61,7 +62,9 @@ pub(super) struct Writer {
     failing: Option<(Timestamp, String)>,
     tried: Option<Instant>,
     prune_at: Instant,
-    damper: Damper,
+    /// What anybody can make happen without end, each within limits of its own.
+    refusals: Damper,
+    bans: Damper,
 }
 
 impl Writer {
@@ -77,7 +80,8 @@ impl Writer {
             failing: None,
             tried: None,
             prune_at: now(),
-            damper: Damper::new(timestamp()),
+            refusals: Damper::new(timestamp()),
+            bans: Damper::new(timestamp()),
         }
     }
 
@@ -93,7 +97,7 @@ impl Writer {
             for message in events.try_iter().take(BATCH) {
                 open &= self.take(message);
             }
-            self.take_refusals(!open);
+            self.take_counted(!open);
             if self.is_due() || !open {
                 self.flush();
             }
@@ -131,12 +135,16 @@ impl Writer {
     }
 
     fn keep(&mut self, event: &Event, at: Timestamp) {
-        if let Event::Refused(refusal) = event
-            && (refusal.login.is_none() || !self.damper.admit(at))
-        {
-            return;
+        let is_written = if let Event::Refused(refusal) = event {
+            refusal.login.is_some() && self.refusals.admit(at)
+        } else if let Event::Notice(Notice { topic: Topic::Ban, .. }) = event {
+            self.bans.admit(at)
+        } else {
+            true
+        };
+        if is_written {
+            self.keep_line(event.line(at));
         }
-        self.keep_line(event.line(at));
     }
 
     fn keep_line(&mut self, line: Line) {
@@ -149,10 +157,12 @@ impl Writer {
         self.kept.push(line);
     }
 
-    fn take_refusals(&mut self, at_the_end: bool) {
+    fn take_counted(&mut self, at_the_end: bool) {
         let now = timestamp();
-        if let Some((count, since)) = self.damper.take(now, at_the_end) {
-            let event = Event::MoreRefused(count, since);
+        let refusals = (Kind::Refused, self.refusals.take(now, at_the_end));
+        for (kind, held) in [refusals, (Kind::Ban, self.bans.take(now, at_the_end))] {
+            let Some((count, since)) = held else { continue };
+            let event = Event::More(kind, count, since);
             log(&event);
             self.keep_line(event.line(now));
         }

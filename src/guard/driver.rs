@@ -278,7 +278,7 @@ impl Guard {
         self.inner.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
     }
 
-    /// Tells a few, and then that there are more.
+    /// Records each, and tells a few, and then that there are more.
     fn tell(&self, name: &'static str, subject: &str, text: &str) {
         let Some(webhooks) = &self.inner.webhooks else { return };
         let now = clock::now();
@@ -291,12 +291,10 @@ impl Guard {
             *count += 1;
             *count
         };
-        if count > TOLD {
-            return;
-        }
-        let more = "; more bans in the next ten minutes are in `ban list` only";
+        let more = "; of more bans in the next ten minutes nobody is told";
         let text = format!("{}{}", printable(text, 300), if count == TOLD { more } else { "" });
         let texts = (subject, text.as_str());
-        webhooks.tell(Event::new(Topic::Ban, name, Severity::Info, texts, clock::timestamp()));
+        let event = Event::new(Topic::Ban, name, Severity::Info, texts, clock::timestamp());
+        if count > TOLD { webhooks.record(event) } else { webhooks.tell(event) }
     }
 }

@@ -94,10 +94,16 @@ impl Sender {
         Self { queue, ledger }
     }
 
+    /// Records an event of which nobody is told.
+    pub fn record(&self, event: Event) {
+        let Event { topic, name, severity: _, subject, text, at: _ } = event;
+        self.ledger.record(audit::Event::Notice(Notice { topic, name, subject, text }));
+    }
+
     /// Records an event and has it sent. Never waits: with too many of them, this one is not sent.
     pub fn tell(&self, event: Event) {
-        let Event { topic, name, severity: _, subject, text, at: _ } = event.clone();
-        self.ledger.record(audit::Event::Notice(Notice { topic, name, subject, text }));
+        let name = event.name;
+        self.record(event.clone());
         if self.queue.try_send(event).is_err() {
             tracing::warn!(event = name, "not told by webhook: too many events");
         }

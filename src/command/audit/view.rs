@@ -77,12 +77,12 @@ impl RecordView {
 
     fn what(&self) -> String {
         let text = |key: &str| self.detail[key].as_str().unwrap_or_default().to_owned();
+        if let Some(more) = self.detail["more"].as_u64() {
+            return format!("{more} more since {}", text("since"));
+        }
         match self.kind.as_str() {
             "login" | "chosen" => format!("as {} to {}", text("login"), text("target")),
-            "refused" => match self.detail["more"].as_u64() {
-                Some(more) => format!("{more} more since {}", text("since")),
-                None => format!("as {}: {}", text("login"), text("reason")),
-            },
+            "refused" => format!("as {}: {}", text("login"), text("reason")),
             "session" => self.session(),
             "command" => match self.detail["failure"].as_str() {
                 Some(failure) => {
