@@ -76,8 +76,8 @@ fn refused(refusal: &Refusal) {
 
 fn session(ended: &Ended) {
     let Ended { visit, bytes: (up, down), opened, last, by, reason, .. } = ended;
-    let (session, reason) = (visit.session, printable(reason, MAX_TEXT));
-    info!(session, up, down, channels = opened, last, reason = %format_args!("{by}: {reason}"), "session ended");
+    let (session, reason) = (visit.session, format!("{by}: {}", printable(reason, MAX_TEXT)));
+    info!(session, up, down, channels = opened, last, reason, "session ended");
 }
 
 fn command(run: &Command) {
