@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    io::Read as _,
+    io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -50,20 +50,21 @@ pub(super) fn kill_writers(test: &str, name: &str, act: impl Fn(Writers<'_>, &Pa
 impl Iterator for Writers<'_> {
     type Item = i64;
 
-    /// Has a writer write until some time after it began, or while it begins, and kills it: the last
-    /// number that it said, 0 if it said none.
+    /// Has a writer write a few times, or only begin, kills it a moment later, and tells the last number
+    /// that it said, 0 if it said none.
     fn next(&mut self) -> Option<i64> {
         self.left = self.left.checked_sub(1)?;
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        let time = Duration::from_micros(self.random % 8000);
-        Some(self.run_for(time, self.left.is_multiple_of(8)))
+        let moment = Duration::from_micros(self.random % 4000);
+        let lines = if self.left.is_multiple_of(8) { 0 } else { 1 + self.left % 4 };
+        Some(self.run_for(lines, moment))
     }
 }
 
 impl Writers<'_> {
-    fn run_for(&self, time: Duration, at_once: bool) -> i64 {
+    fn run_for(&self, lines: u64, moment: Duration) -> i64 {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", self.test, "--nocapture", "--test-threads=1"])
             .env(VARIABLE, self.path)
@@ -72,14 +73,12 @@ impl Writers<'_> {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut stderr = child.stderr.take().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
-        if !at_once {
-            let mut first = [0; 1];
-            stderr.read_exact(&mut first).unwrap();
-            said.push(char::from(first[0]));
+        for _ in 0..lines {
+            assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "it ended: {said}");
         }
-        thread::sleep(time);
+        thread::sleep(moment);
         child.kill().unwrap();
         stderr.read_to_string(&mut said).unwrap();
         child.wait().unwrap();
