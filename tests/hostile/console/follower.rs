@@ -36,8 +36,9 @@ fn who_follows_the_ledger_and_reads_nothing_holds_up_nobody_and_misses_nothing()
     sentinel.wait("others see all of it", || {
         let told =
             sentinel.logged_in("admin", admin()).run("audit --json --kind command --limit 10000");
-        let records: serde_json::Value = serde_json::from_str(&told.out).unwrap();
-        records.as_array().unwrap().len() == COUNT
+        let records: Vec<serde_json::Value> =
+            serde_json::from_str(&told.out).unwrap_or_else(|e| panic!("{e}: {told:?}"));
+        records.len() == COUNT
     });
     stalled.send(&Payload::new(message::CHANNEL_WINDOW_ADJUST).uint32(theirs).uint32(1 << 24).0);
     while shown.split(|byte| *byte == b'\n').count() <= COUNT {
