@@ -7,10 +7,17 @@ use tokio::{
     task::JoinSet,
     time::{advance, sleep},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::*;
-use crate::{command::testing, config::Config};
+use crate::{
+    audit::Ledger,
+    command::testing,
+    config::Config,
+    store::ledger::{Filter, Reader},
+    web::Web,
+    webhook::Sender,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -81,6 +88,28 @@ async fn a_ban_is_told_once_holds_its_time_and_spares_who_has_a_key() {
     assert_eq!((dropped, guard.summary().refused), (93, 93));
     advance(HOUR).await;
     assert!(!knock(&guard).is_banned());
+}
+
+#[tokio::test]
+async fn every_ban_is_recorded_though_people_are_told_of_ten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.db");
+    let (ledger, writer) = Ledger::start(path.clone(), || HOUR).unwrap();
+    let config = config(|c| c.guard.max_failures = 1);
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let webhooks = Sender::start(config.clone(), Web::new(), ledger, &tasks, stop.clone());
+    let guard = Guard::new(config, Some(webhooks));
+    for last in 1..=25 {
+        guard.admit([192, 0, 2, last].into(), 0, 128).expect("it is let in").refused();
+    }
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    writer.close();
+    let bans = Filter { kinds: vec!["ban".to_owned()], ..Filter::default() };
+    let bans = Reader::open(&path).unwrap().oldest(&bans, 100).unwrap();
+    assert_eq!(bans.len(), 25, "{bans:?}");
+    assert!(bans[24].line.detail.contains("192.0.2.25"), "{:?}", bans[24]);
 }
 
 #[tokio::test(start_paused = true)]

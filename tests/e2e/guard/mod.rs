@@ -87,6 +87,8 @@ fn who_is_banned_is_told_and_a_colleague_gets_in() {
     let ban = asked(&sentinel, &["ban", "list"])[0].clone();
     let id = ban["id"].as_str().unwrap();
     assert_eq!((&ban["failures"], &ban["strikes"]), (&3.into(), &1.into()), "{ban}");
+    let recorded = || asked(&sentinel, &["audit", "--kind", "ban"]);
+    sentinel.wait("it is recorded", || recorded()[0]["detail"]["subject"] == bad);
     // Told once, before anything else.
     let told = go(bad, "mallory");
     assert!(told.stderr.contains(&format!("{bad} is banned until ")), "{told:?}");
