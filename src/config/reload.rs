@@ -22,7 +22,6 @@ pub fn needs_restart(running: &Config, next: &Config) -> Vec<&'static str> {
         ("ssh.host_keys", running.ssh.host_keys != next.ssh.host_keys),
         ("maintenance.http", page.0 != next_page.0),
         ("maintenance.https", page.1 != next_page.1),
-        ("guard", running.guard != next.guard),
         ("log.format", running.log.format != next.log.format),
     ];
     differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
@@ -53,6 +52,7 @@ pub fn changes(running: &Config, next: &Config) -> Vec<String> {
         ("admin.login", admin.login != new_admin.login),
         ("admin.authorized_keys", admin.keys != new_admin.keys),
         ("admin.user_ca_keys", admin.user_ca_keys != new_admin.user_ca_keys),
+        ("guard", running.guard != next.guard),
         ("log.format", running.log.format != next.log.format),
         ("log.level", running.log.level != next.log.level),
         ("audit.path", audit.path != new_audit.path),

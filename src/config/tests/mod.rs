@@ -302,15 +302,17 @@ fn what_changes_is_named_and_values_are_not() {
     let old = good(&text);
     assert!(changes(&old, &old).is_empty());
     let new = text.replace("'b.example'", "'c.example'").replace("'a'", "'c'");
-    let new = format!("{new}[audit]\nretention = '30d'\n[ssh]\nwait = '1s'\n");
+    let new = format!("{new}[audit]\nretention = '30d'\n[guard]\nban = '2h'\n[ssh]\nwait = '1s'\n");
     let changed = [
         "ssh.wait",
+        "guard",
         "audit.retention",
         "backend a removed",
         "backend c added",
         "backend b changed",
     ];
     assert_eq!(changes(&old, &good(&new)), changed);
+    assert!(needs_restart(&old, &good(&new)).is_empty());
 }
 
 #[test]
