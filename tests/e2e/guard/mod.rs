@@ -1,6 +1,8 @@
 //! Who is kept out, and who is not: real clients with addresses of their own, so that nobody else's
 //! tests are banned.
 
+mod attack;
+
 use std::fs;
 
 use serde_json::Value;
