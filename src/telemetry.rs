@@ -141,7 +141,7 @@ mod tests {
     fn logged(format: LogFormat, ansi: bool, run: impl FnOnce(&Telemetry)) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
-        let log = Log { format, level: "info".to_owned() };
+        let log = Log { format, level: "info".to_owned(), openssh: false };
         let (subscriber, telemetry) = build(&log, ansi, move || writer.clone()).unwrap();
         subscriber::with_default(subscriber, || run(&telemetry));
         lines.take()
@@ -172,7 +172,11 @@ mod tests {
     #[test]
     fn a_reload_changes_the_level_and_a_bad_one_changes_nothing() {
         let text = logged(LogFormat::Text, false, |telemetry| {
-            let log = |level: &str| Log { format: LogFormat::Text, level: level.to_owned() };
+            let log = |level: &str| Log {
+                format: LogFormat::Text,
+                level: level.to_owned(),
+                openssh: false,
+            };
             tracing::debug!("one");
             telemetry.reload(&log("debug")).unwrap();
             tracing::debug!("two");

@@ -6,6 +6,7 @@ mod damper;
 mod event;
 mod line;
 mod log;
+pub mod openssh;
 #[cfg(test)]
 mod tests;
 mod writer;

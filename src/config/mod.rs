@@ -133,6 +133,8 @@ pub struct Log {
     pub format: LogFormat,
     /// A `tracing` filter, for instance `info` or `containarium::door=debug`.
     pub level: String,
+    /// Logins and failures are told in OpenSSH's words, too.
+    pub openssh: bool,
 }
 
 /// How a log line looks.

@@ -55,6 +55,7 @@ pub fn changes(running: &Config, next: &Config) -> Vec<String> {
         ("guard", running.guard != next.guard),
         ("log.format", running.log.format != next.log.format),
         ("log.level", running.log.level != next.log.level),
+        ("log.openssh", running.log.openssh != next.log.openssh),
         ("audit.path", audit.path != new_audit.path),
         ("audit.retention", audit.retention != new_audit.retention),
         ("audit.strict", audit.strict != new_audit.strict),

@@ -5,12 +5,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{authenticate::describe, observe::Observed};
+use tracing::info;
+
+use super::{Shared, authenticate::describe, observe::Observed};
 use crate::{
     access::{Permit, Target},
-    audit::{Actor, Ended, EndedBy, Event, Ledger, Visit},
+    audit::{Actor, Ended, EndedBy, Event, Ledger, Visit, openssh},
     clock::now,
 };
+
+/// Logs an event in OpenSSH's words, too, where that is wanted.
+pub(super) fn tell_as_openssh(shared: &Shared, event: &Event) {
+    if !shared.config.borrow().log.openssh {
+        return;
+    }
+    if let Some(words) = openssh::words(event) {
+        info!(target: openssh::TARGET, "{words}");
+    }
+}
 
 /// What the ledger says of a login.
 pub(super) fn visit(

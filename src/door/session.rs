@@ -14,7 +14,7 @@ use super::{
     intercept::Intercept,
     observe::Observed,
     pipe::{End, Ended, Pipe},
-    recorded::{Recorded, visit},
+    recorded::{Recorded, tell_as_openssh, visit},
     registry::{Entry, Session},
     tunnel,
     upstream::{self, Upstream, Visitor},
@@ -166,7 +166,9 @@ async fn enter(
         let Tried { login, key, attempts } = tried;
         let (source, counts) = (peer, knock.counts());
         let refusal = Refusal { session: id, source, login, key, attempts, client, reason, counts };
-        shared.ledger.record(Event::Refused(refusal));
+        let event = Event::Refused(refusal);
+        tell_as_openssh(shared, &event);
+        shared.ledger.record(event);
     }
     match outcome {
         Ok(Ok(authenticated)) => {
@@ -253,11 +255,12 @@ async fn connect(
 /// Records a login. Where every session has to be in the ledger, why this one cannot be.
 async fn record(shared: &Shared, visit: Visit) -> (Recorded, Option<String>) {
     let recorded = Recorded::new(shared.ledger.clone(), visit.clone());
-    let strict = shared.config.borrow().audit.strict;
+    let (event, strict) = (Event::Login(visit), shared.config.borrow().audit.strict);
+    tell_as_openssh(shared, &event);
     if strict {
-        return (recorded, shared.ledger.insist(Event::Login(visit)).await.err());
+        return (recorded, shared.ledger.insist(event).await.err());
     }
-    shared.ledger.record(Event::Login(visit));
+    shared.ledger.record(event);
     (recorded, None)
 }
 

@@ -14,7 +14,7 @@ use super::super::{
     problem::Fault,
     section::Section,
     source::Told,
-    value::{choice, count, duration, log_filter, name, socket_address},
+    value::{boolean, choice, count, duration, log_filter, name, socket_address},
 };
 use crate::model::name::Account;
 
@@ -109,6 +109,7 @@ pub(super) fn log(mut section: Section<'_>) -> Result<Log, Told> {
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     let format = section.or("format", LogFormat::Text, choice(&formats));
     let level = section.or("level", "info".to_owned(), log_filter);
+    let openssh = section.or("openssh", false, boolean);
     section.finish(|_| None);
-    Ok(Log { format: format?, level: level? })
+    Ok(Log { format: format?, level: level?, openssh: openssh? })
 }

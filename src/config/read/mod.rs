@@ -122,6 +122,7 @@ fn home_of(key: &str) -> Option<&'static str> {
         "allow" => "guard.allow",
         "format" => "log.format",
         "level" => "log.level",
+        "openssh" => "log.openssh",
         "retention" => "audit.retention",
         "strict" => "audit.strict",
         _ => return None,

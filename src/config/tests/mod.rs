@@ -53,7 +53,10 @@ fn defaults_are_what_the_documentation_says() {
     assert_eq!(config.admin.login.as_str(), "admin");
     assert_eq!(config.admin.keys.len(), 1);
     assert_eq!(config.admin.keys[0].key.comment(), "ops");
-    assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
+    assert_eq!(
+        config.log,
+        Log { format: LogFormat::Text, level: "info".to_owned(), openssh: false }
+    );
     let (path, days) = ("/var/lib/containarium/audit.db".into(), Duration::from_secs(90 * 86_400));
     assert_eq!(config.audit, Audit { path, retention: days, strict: false, commands: true });
     assert!(config.backends.is_empty() && config.routes.is_empty());
@@ -74,7 +77,7 @@ fn every_key_is_read() {
          advertise = '[2001:db8::2]:2222'\nhost_keys = 'k'\nlogin_grace = '1500ms'\nwait = '0s'\ndrain = '1h'\n\
          user_ca_keys = ['{KEY}']\nmax_startups_per_source = 2\nmax_startups = 3\n\
          [admin]\nlogin = 'ops'\nuser_ca_keys = ['{KEY}']\n\
-         [log]\nformat = 'json'\nlevel = 'warn,containarium::door=trace'\n\
+         [log]\nformat = 'json'\nlevel = 'warn,containarium::door=trace'\nopenssh = true\n\
          [create]\nimage = 'own:base'\ncpu = 2\nmemory = '4GiB'\ndisk = '50GB'\n\
          remotes = {{ own = 'https://images.example/x/' }}\n\
          os_types = {{ debian12 = 'debian', debian13 = 'own:debian/13' }}\n\
@@ -102,7 +105,7 @@ fn every_key_is_read() {
     assert_eq!((config.ssh.max_startups_per_source, config.ssh.max_startups), (2, 3));
     assert_eq!(config.admin.login.as_str(), "ops");
     assert_eq!((config.admin.keys.len(), config.admin.user_ca_keys.len()), (0, 1));
-    assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!((config.log.format, config.log.openssh), (LogFormat::Json, true));
     let create = &config.create;
     assert_eq!(
         (create.image.to_string().as_str(), create.cpu),
@@ -302,10 +305,13 @@ fn what_changes_is_named_and_values_are_not() {
     let old = good(&text);
     assert!(changes(&old, &old).is_empty());
     let new = text.replace("'b.example'", "'c.example'").replace("'a'", "'c'");
-    let new = format!("{new}[audit]\nretention = '30d'\n[guard]\nban = '2h'\n[ssh]\nwait = '1s'\n");
+    let new = format!(
+        "{new}[audit]\nretention = '30d'\n[guard]\nban = '2h'\n[log]\nopenssh = true\n[ssh]\nwait = '1s'\n"
+    );
     let changed = [
         "ssh.wait",
         "guard",
+        "log.openssh",
         "audit.retention",
         "backend a removed",
         "backend c added",

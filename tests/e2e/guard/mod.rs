@@ -2,6 +2,7 @@
 //! tests are banned.
 
 mod attack;
+mod fail2ban;
 
 use std::fs;
 
