@@ -104,6 +104,8 @@ pub struct Ssh {
     pub max_startups_per_source: usize,
     /// Unauthenticated connections in all.
     pub max_startups: usize,
+    /// Sessions that one person may have at once.
+    pub max_sessions_per_person: usize,
 }
 
 /// Where people reach the door.

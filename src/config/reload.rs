@@ -37,6 +37,8 @@ pub fn changes(running: &Config, next: &Config) -> Vec<String> {
     let (audit, new_audit) = (&running.audit, &next.audit);
     let startups = (ssh.max_startups, ssh.max_startups_per_source);
     let new_startups = (new_ssh.max_startups, new_ssh.max_startups_per_source);
+    let per_person = ssh.max_sessions_per_person;
+    let new_per_person = new_ssh.max_sessions_per_person;
     let differs = [
         ("state_dir", running.state_dir != next.state_dir),
         ("control_socket", running.control_socket != next.control_socket),
@@ -49,6 +51,7 @@ pub fn changes(running: &Config, next: &Config) -> Vec<String> {
         ("ssh.drain", ssh.drain != new_ssh.drain),
         ("ssh.user_ca_keys", ssh.user_ca_keys != new_ssh.user_ca_keys),
         ("ssh.max_startups", startups != new_startups),
+        ("ssh.max_sessions_per_person", per_person != new_per_person),
         ("admin.login", admin.login != new_admin.login),
         ("admin.authorized_keys", admin.keys != new_admin.keys),
         ("admin.user_ca_keys", admin.user_ca_keys != new_admin.user_ca_keys),

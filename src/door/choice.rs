@@ -12,7 +12,7 @@ use super::{
     hold::{Hold, Wanted},
     recorded::visit,
     registry::Registry,
-    session::{TRY_LATER, session_of, unrecorded},
+    session::{TRY_LATER, session_of, too_many, unrecorded},
     upstream::{Certify, Visitor},
 };
 use crate::{
@@ -85,7 +85,9 @@ impl Choice {
             status,
         };
         let id = self.registry.number();
-        let entry = self.registry.enter(session_of(&permit, id, self.source));
+        let limit = self.config.borrow().ssh.max_sessions_per_person;
+        let entry = self.registry.enter(session_of(&permit, id, self.source), limit);
+        let entry = entry.ok_or_else(|| failed(&too_many(limit), TRY_LATER))?;
         let turned =
             |e: ReachError| Turned { sentence: printable(&e.to_string(), 400), status: e.status() };
         if container.host_keys.is_empty() {

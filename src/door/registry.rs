@@ -44,9 +44,21 @@ pub struct Session {
     pub account: Option<Account>,
     /// The key that signed.
     pub key: Option<PublicKey>,
+    /// Key id of the certificate, when one was used.
+    pub certificate: Option<String>,
 }
 
 impl Session {
+    /// Whether both are of one person: her certificates tell who she is, with whatever key they are
+    /// for; else it is the key.
+    fn is_hers(&self, other: &Self) -> bool {
+        match (&self.certificate, &other.certificate) {
+            (Some(hers), Some(others)) => hers == others,
+            (None, None) => self.key == other.key,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
     fn is_of(&self, container: &ContainerName, whose: &Whose) -> bool {
         let meant = match whose {
             Whose::All => self.account.is_some(),
@@ -146,10 +158,14 @@ impl Registry {
         lists.next
     }
 
-    /// Enters a session.
+    /// Enters a session. `None`: its person has `per_person` already.
     #[must_use]
-    pub fn enter(&self, session: Session) -> Entry {
+    pub fn enter(&self, session: Session, per_person: usize) -> Option<Entry> {
         let mut lists = self.lock();
+        let hers = lists.sessions.values().filter(|live| live.session.is_hers(&session));
+        if hers.count() >= per_person {
+            return None;
+        }
         let id = session.id;
         let end = Arc::new(End::default());
         if let Some(sentence) = &*self.farewell.borrow() {
@@ -161,7 +177,7 @@ impl Registry {
         }
         lists.sessions.insert(id, Live { session, end: Arc::clone(&end) });
         self.count.send_replace(lists.sessions.len());
-        Entry { registry: self.clone(), id, end }
+        Some(Entry { registry: self.clone(), id, end })
     }
 
     /// The live sessions, oldest first.
@@ -342,14 +358,35 @@ mod tests {
             containers: vec![container.parse().unwrap()],
             account: Some(account.parse().unwrap()),
             key: PublicKey::from_blob(&blob).ok(),
+            certificate: None,
         }
+    }
+
+    #[test]
+    fn one_person_has_so_many_sessions_and_leaves_those_of_others_alone() {
+        let registry = Registry::default();
+        let enter = |key, certificate: Option<&str>| {
+            let session = session(registry.number(), "box", "alice", key);
+            let certificate = certificate.map(str::to_owned);
+            registry.enter(Session { certificate, ..session }, 2)
+        };
+        let mut hers: Vec<_> = (0..2).map(|_| enter(1, None).unwrap()).collect();
+        assert!(enter(1, None).is_none());
+        assert!(enter(2, None).is_some());
+        hers.pop();
+        hers.push(enter(1, None).unwrap());
+        assert_eq!(registry.sessions().len(), 2);
+        // A certificate names its person, with whatever key it is for.
+        let certified = [(1, "bob"), (3, "bob"), (4, "bob"), (4, "carol")];
+        let entered = certified.map(|(key, id)| enter(key, Some(id)));
+        assert_eq!(entered.map(|entry| entry.is_some()), [true, true, false, true]);
     }
 
     #[tokio::test]
     async fn exactly_those_meant_are_ended_also_while_they_log_in() {
         let registry = Registry::default();
         let enter = |container, account, key| {
-            registry.enter(session(registry.number(), container, account, key))
+            registry.enter(session(registry.number(), container, account, key), 100).unwrap()
         };
         let hers = enter("alice", "alice", 1);
         let bobs = enter("alice", "bob", 2);
@@ -363,7 +400,7 @@ mod tests {
         assert_eq!(told(&phone).as_deref(), Some("key"));
         assert_eq!(registry.end(&alice, &Whose::Account("bob".parse().unwrap()), "bob"), 2);
         assert_eq!([&hers, &bobs, &elsewhere].map(told), [None, Some("bob".to_owned()), None]);
-        let late = registry.enter(session(on_its_way, "alice", "bob", 2));
+        let late = registry.enter(session(on_its_way, "alice", "bob", 2), 100).unwrap();
         let new = enter("alice", "bob", 2);
         assert_eq!([&late, &new].map(told), [Some("bob".to_owned()), None]);
         assert_eq!(registry.end(&alice, &Whose::All, "all"), 5);
@@ -379,10 +416,10 @@ mod tests {
         let registry = Registry::default();
         let mut starting = registry.start("192.0.2.1".parse().unwrap(), 1, 1).unwrap();
         let session = |id| session(id, "alice", "alice", 1);
-        let first = registry.enter(session(registry.number()));
+        let first = registry.enter(session(registry.number()), 100).unwrap();
         assert_eq!(*registry.count().borrow(), 1);
         registry.end_all("bye");
-        let late = registry.enter(session(registry.number()));
+        let late = registry.enter(session(registry.number()), 100).unwrap();
         assert_eq!((&*first.ended().await, &*late.ended().await), ("bye", "bye"));
         assert_eq!(&*starting.ended().await, "bye");
         assert_eq!((registry.sessions().len(), registry.connections()), (2, 3));

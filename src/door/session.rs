@@ -105,7 +105,12 @@ async fn open(
         recorded.end(EndedBy::Client, reason, Observed::default());
         return None;
     }
-    let entry = shared.registry.enter(session_of(&authenticated.permit, id, peer));
+    let limit = shared.config.borrow().ssh.max_sessions_per_person;
+    let session = session_of(&authenticated.permit, id, peer);
+    let Some(entry) = shared.registry.enter(session, limit) else {
+        turn_away(shared, connection, &authenticated, (id, peer, limit)).await;
+        return None;
+    };
     connect(shared, connection, authenticated, entry, (id, peer)).await
 }
 
@@ -127,7 +132,28 @@ pub(super) fn session_of(permit: &Permit, id: u64, source: SocketAddr) -> Sessio
         containers,
         account,
         key: permit.principal().key.clone(),
+        certificate: permit.principal().certificate.clone(),
     }
+}
+
+/// What somebody is told who has as many sessions as she may.
+pub(super) fn too_many(limit: usize) -> String {
+    let sessions = if limit == 1 { "a session".to_owned() } else { format!("{limit} sessions") };
+    format!("you have {sessions} here already, and no more are allowed at once; end one of them")
+}
+
+/// Turns away somebody who has as many sessions as she may: an apology would be one more.
+async fn turn_away(
+    shared: &Shared,
+    connection: Connection,
+    Authenticated { permit, login, .. }: &Authenticated,
+    (id, peer, limit): (u64, SocketAddr, usize),
+) {
+    let client = connection.transport.peer_ident();
+    let (recorded, _) = record(shared, visit(permit, login, (id, peer), client)).await;
+    let sentence = too_many(limit);
+    recorded.end(EndedBy::Sentinel, sentence.clone(), Observed::default());
+    connection.close(Reason::TooManyConnections, &sentence).await;
 }
 
 /// Authenticates the person within the grace time.

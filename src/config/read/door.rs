@@ -25,6 +25,13 @@ const MAX_STARTUPS: usize = 10_000;
 /// address, and so does an office in the morning.
 const STARTUPS_PER_SOURCE: usize = 32;
 
+/// More than any person or her scripts have, and few enough that one who opens connections without end
+/// leaves memory for others: idle ones take 10 MB, and what a stopped reader holds is bounded.
+const SESSIONS_PER_PERSON: usize = 1000;
+
+/// Most that may be set: as many descriptors, twice, as a service has by default on large machines.
+const MAX_SESSIONS_PER_PERSON: usize = 100_000;
+
 /// Seconds.
 const HOUR: u64 = 3600;
 
@@ -40,6 +47,9 @@ pub(super) fn ssh(mut section: Section<'_>, base: &Path) -> Result<Ssh, Told> {
     let max_startups_per_source =
         section.or("max_startups_per_source", STARTUPS_PER_SOURCE, &startups);
     let max_startups = section.or("max_startups", 128, &startups);
+    let sessions = count(1..=MAX_SESSIONS_PER_PERSON);
+    let max_sessions_per_person =
+        section.or("max_sessions_per_person", SESSIONS_PER_PERSON, sessions);
     let listen = listen.and_then(|given| checked_listen(&section, given));
     section.finish(|key| (key == "authorized_keys").then_some("admin.authorized_keys"));
     Ok(Ssh {
@@ -52,6 +62,7 @@ pub(super) fn ssh(mut section: Section<'_>, base: &Path) -> Result<Ssh, Told> {
         user_ca_keys: user_ca_keys?.unwrap_or_default(),
         max_startups_per_source: max_startups_per_source?,
         max_startups: max_startups?,
+        max_sessions_per_person: max_sessions_per_person?,
     })
 }
 

@@ -108,6 +108,7 @@ fn home_of(key: &str) -> Option<&'static str> {
         "drain" => "ssh.drain",
         "max_startups" => "ssh.max_startups",
         "max_startups_per_source" => "ssh.max_startups_per_source",
+        "max_sessions_per_person" => "ssh.max_sessions_per_person",
         "user_ca_keys" => "ssh.user_ca_keys",
         "login" => "admin.login",
         "authorized_keys" => "admin.authorized_keys",

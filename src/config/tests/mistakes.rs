@@ -29,6 +29,7 @@ const MISTAKES: &[(&str, usize, &str, &str)] = &[
     ("[ssh]\nwait = 30s", 3, "", "`wait = \"30s\"`"),
     ("[ssh]\nadvertise = 'ssh://h/'", 3, "ssh.advertise", "did you mean \"h\"?"),
     ("[ssh]\nmax_startups = 0", 3, "ssh.max_startups", "from 1 to 10000"),
+    ("[ssh]\nmax_sessions_per_person = 0", 3, "ssh.max_sessions_per_person", "from 1 to 100000"),
     ("[ssh]\nmax_startups = '10'", 3, "ssh.max_startups", "a whole number"),
     ("[ssh]\nhost_keys = '~/keys'", 3, "ssh.host_keys", "write the whole path"),
     ("[admin]\nlogin = 'Ops_Team'", 3, "admin.login", "did you mean \"ops-team\"?"),

@@ -48,6 +48,7 @@ fn defaults_are_what_the_documentation_says() {
             user_ca_keys: Vec::new(),
             max_startups_per_source: 32,
             max_startups: 128,
+            max_sessions_per_person: 1000,
         }
     );
     assert_eq!(config.admin.login.as_str(), "admin");
@@ -75,7 +76,7 @@ fn every_key_is_read() {
     let text = format!(
         "state_dir = 's'\ncontrol_socket = '/c'\nstacks = '/s'\n[ssh]\nlisten = ['127.0.0.1:0', '[::1]:2222']\n\
          advertise = '[2001:db8::2]:2222'\nhost_keys = 'k'\nlogin_grace = '1500ms'\nwait = '0s'\ndrain = '1h'\n\
-         user_ca_keys = ['{KEY}']\nmax_startups_per_source = 2\nmax_startups = 3\n\
+         user_ca_keys = ['{KEY}']\nmax_startups_per_source = 2\nmax_startups = 3\nmax_sessions_per_person = 4\n\
          [admin]\nlogin = 'ops'\nuser_ca_keys = ['{KEY}']\n\
          [log]\nformat = 'json'\nlevel = 'warn,containarium::door=trace'\nopenssh = true\n\
          [create]\nimage = 'own:base'\ncpu = 2\nmemory = '4GiB'\ndisk = '50GB'\n\
@@ -103,6 +104,7 @@ fn every_key_is_read() {
     let advertise = Advertise { host: "2001:db8::2".to_owned(), port: 2222 };
     assert_eq!(config.ssh.advertise, Some(advertise));
     assert_eq!((config.ssh.max_startups_per_source, config.ssh.max_startups), (2, 3));
+    assert_eq!(config.ssh.max_sessions_per_person, 4);
     assert_eq!(config.admin.login.as_str(), "ops");
     assert_eq!((config.admin.keys.len(), config.admin.user_ca_keys.len()), (0, 1));
     assert_eq!((config.log.format, config.log.openssh), (LogFormat::Json, true));

@@ -102,3 +102,23 @@ fn sessions_do_not_count_against_the_cap() {
     );
     assert_eq!(run.stdout, "in\nin\nin\nfourth\n", "{run:?}");
 }
+
+#[test]
+fn a_person_has_so_many_sessions_and_is_told_when_she_wants_more() {
+    let dir = &world().dir;
+    let text = set(&config(dir, 2474, ""), "ssh", "max_sessions_per_person", "2");
+    let sentinel = Sentinel::start(dir, "per-person", &text);
+    sentinel.wait_until_listed(&["alice", "bob"]);
+    let run = world().client(
+        "go() { who=$1; shift; ssh -F $CFG -p 2474 -i $DIR/$who -l $who $DOOR \"$@\"; }\n\
+         for i in 1 2; do mkfifo in$i; go alice 'echo in; head -n 1' <in$i >out$i & pid[$i]=$!; eval \"exec 1$i>in$i\"; until [ -s out$i ]; do :; done; done\n\
+         go alice 'echo third' >third 2>&1; echo $?; cat third >&2; go bob 'echo bob'\n\
+         echo >&11; wait ${pid[1]}; i=0; until go alice 'echo room again' 2>/dev/null; do\n\
+           i=$((i + 1)); [ $i -lt 100 ] || exit 1; done; echo >&12; wait",
+    );
+    assert_eq!(run.stdout, "255\nbob\nroom again\n", "{run:?}");
+    let told = "you have 2 sessions here already, and no more are allowed at once";
+    assert!(run.stderr.contains(told) && !run.stderr.contains("Permission denied"), "{run:?}");
+    let ended = sentinel.console(&["audit", "--kind", "session", "--json"]);
+    assert!(ended.stdout.contains(told), "it is recorded: {ended:?}");
+}
