@@ -3,7 +3,8 @@
 //! All ways are measured in one run, in turns, on the lab's hosts, so that a machine that slows
 //! down slows all of them. `--quick` (or `BENCH_QUICK=1`) is a smoke check of under a minute, of
 //! which nothing is kept; a full run writes `docs/benchmarks.md`. `outages` as the first argument
-//! plays nothing but the hosts that die, `console` nothing but commands; each is told of.
+//! plays nothing but the hosts that die, `console` nothing but commands, `loads` nothing but what strangers
+//! do, `guard` nothing but the first of that; each is told of.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,12 +28,14 @@ mod flow;
 mod harness;
 mod idle;
 mod list;
+mod loads;
 mod login;
 mod machine;
 mod outage;
 mod rate;
 mod report;
 mod scene;
+mod strangers;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -99,6 +102,11 @@ fn main() {
             rate::LOGINS => return rate::log_in(rest),
             outage::ALONE => return drop(outage::measure(&effort(&arguments))),
             CONSOLE => return console(&effort(&arguments)),
+            strangers::CROWD => return strangers::crowd(rest),
+            strangers::LOG_IN => return strangers::log_in(rest),
+            strangers::STALL => return strangers::stall(rest),
+            loads::GUARD => return println!("{}", loads::render(&loads::guard(&Scene::set()))),
+            loads::LOADS => return println!("{}", loads::render(&loads::measure(&Scene::set()))),
             _ => {}
         }
     }
@@ -112,6 +120,8 @@ fn main() {
     let rates = rate::measure(&scene, &effort);
     let creations = create::measure(&scene, &effort);
     let listings = list::measure(&scene, &effort);
+    // A minute and a half, which is all that a quick run has.
+    let loads = if is_quick(&arguments) { Vec::new() } else { loads::measure(&scene) };
     drop(scene);
     let outages = outage::measure(&effort);
     let results = Results {
@@ -124,6 +134,7 @@ fn main() {
         listings,
         outages,
         idle,
+        loads,
         machine: machine::describe(),
         effort,
     };

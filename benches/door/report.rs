@@ -10,6 +10,7 @@ use crate::{
     harness::outage::Timeline,
     idle::Idle,
     list::Listing,
+    loads::{self, Load},
     login::{AGENT_KEYS, KINDS, Logins},
     rate::{PER_SECOND, Rate},
     scene::Way,
@@ -26,6 +27,7 @@ pub struct Results {
     pub listings: Vec<Listing>,
     pub outages: Vec<Timeline>,
     pub idle: Vec<Idle>,
+    pub loads: Vec<Load>,
     pub machine: String,
     pub effort: Effort,
 }
@@ -103,6 +105,9 @@ pub fn render(results: &Results) -> String {
     out += &results.listed();
     out += &results.outages();
     out += &results.memory();
+    if !results.loads.is_empty() {
+        out += &loads::render(&results.loads);
+    }
     out + METHOD
 }
 
@@ -333,13 +338,13 @@ impl Results {
 
 /// What a figure should be.
 #[derive(Clone, Copy)]
-enum Bound {
+pub enum Bound {
     AtLeast(f64),
     AtMost(f64),
 }
 use Bound::{AtLeast, AtMost};
 
-fn aim(out: &mut String, what: &str, found: f64, bound: Bound) {
+pub fn aim(out: &mut String, what: &str, found: f64, bound: Bound) {
     let (met, off) = match bound {
         AtLeast(least) => (found >= least, (least - found) / least),
         AtMost(most) => (found <= most, (found - most) / most),
@@ -357,7 +362,7 @@ fn short(cipher: &str) -> &str {
     cipher.split(['@']).next().unwrap_or(cipher)
 }
 
-fn table(title: &str, columns: &[&str]) -> String {
+pub fn table(title: &str, columns: &[&str]) -> String {
     let rule = "---|".repeat(columns.len());
     format!("## {title}\n\n| {} |\n|{rule}\n", columns.join(" | "))
 }
@@ -384,7 +389,7 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 /// The smallest value that `percent` of all do not exceed.
-fn percentile(values: &[f64], percent: usize) -> f64 {
+pub fn percentile(values: &[f64], percent: usize) -> f64 {
     let values = sorted(values.iter().copied());
     values[(values.len() * percent).div_ceil(100).max(1) - 1]
 }

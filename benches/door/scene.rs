@@ -197,6 +197,11 @@ impl Scene {
     /// Every way leads to the container, and each door goes the way that it is meant to.
     fn check(&self) {
         let config = self.ssh_config("check", "");
+        // The container's sshd starts anew when it is to read its configuration again.
+        wait_until("the container's sshd is back", || {
+            let mut tried = ssh(&config, Way::Direct, "true");
+            tried.stderr(Stdio::null()).status().unwrap().success()
+        });
         for way in Way::ALL {
             let out = ssh(&config, way, "hostname").output().unwrap();
             let shown = String::from_utf8_lossy(&out.stdout);
@@ -213,7 +218,7 @@ fn start_door(dir: &Path, name: &str, port: u16) -> Sentinel {
 }
 
 /// As few differences from the defaults as a benchmark allows; `link` has no route to containers.
-fn door_config(dir: &Path, way: &str, port: u16) -> String {
+pub fn door_config(dir: &Path, way: &str, port: u16) -> String {
     let shown = dir.display();
     let admin = fs::read_to_string(dir.join("admin.pub")).unwrap();
     format!(
@@ -337,7 +342,7 @@ pub fn resident_kib(pid: u32) -> f64 {
 }
 
 /// CPU seconds of a process, all threads.
-fn process_seconds(pid: u32) -> f64 {
+pub fn process_seconds(pid: u32) -> f64 {
     /// `USER_HZ`, in which Linux counts for programs whatever it counts in itself.
     const TICKS: f64 = 100.0;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
