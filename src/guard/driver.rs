@@ -200,6 +200,11 @@ impl Guard {
         self.entries().into_iter().find(|entry| entry.id == id)
     }
 
+    /// Whether `peer` is banned now.
+    pub(super) fn bans(&self, peer: IpAddr) -> bool {
+        self.book().is_banned(peer, clock::now())
+    }
+
     /// A connection from `peer` ended without a login, after it was refused something.
     pub(super) fn on_failure(&self, peer: IpAddr) {
         let config = Arc::clone(&self.inner.config.borrow());

@@ -94,7 +94,8 @@ impl Knock {
         match (self.asked, self.standing) {
             (Asked::Excused, _) | (_, Standing::Allowed) => "no",
             (Asked::Nothing | Asked::Offered, _) => "bare",
-            (Asked::Methods | Asked::Refused, _) if self.banned => "no",
+            // Its source may have been banned since it was let in.
+            (Asked::Methods | Asked::Refused, _) if self.guard.bans(self.peer) => "no",
             (Asked::Methods | Asked::Refused, _) => "failure",
         }
     }

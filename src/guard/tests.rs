@@ -71,8 +71,12 @@ async fn a_connection_is_one_failure_whatever_it_did() {
 #[tokio::test(start_paused = true)]
 async fn a_ban_is_told_once_holds_its_time_and_spares_who_has_a_key() {
     let guard = Guard::new(config(|c| c.guard.max_failures = 1), None);
+    let mut beside = knock(&guard);
     knock(&guard).refused();
     assert_eq!(guard.summary().bans, 1);
+    beside.refused();
+    assert_eq!((beside.is_banned(), beside.counts()), (false, "no"), "it was let in before");
+    drop(beside);
     let mut first = knock(&guard);
     let told = first.notice().unwrap();
     let id = guard.entries()[0].id.to_string();
