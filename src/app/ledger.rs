@@ -1,6 +1,6 @@
 //! The ledger: begun with the sentinel, told of what nobody else tells it, ended after everything else.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -9,10 +9,15 @@ use crate::{
     audit::{Event, Ledger, Writer},
     config::Config,
     gateway,
+    store::ledger::{Filter, Reader},
 };
 
 /// How long the last records may take to be written.
 const ENDING: Duration = Duration::from_secs(5);
+
+/// Records in which the last number is looked for: the newest was written by one of the last sessions
+/// to begin, or to end.
+const NEWEST: usize = 1000;
 
 /// Opens the ledger of this configuration, and says in it that the sentinel started.
 ///
@@ -23,6 +28,16 @@ pub(super) fn start(config: &watch::Receiver<Arc<Config>>) -> io::Result<(Ledger
     let (ledger, writer) = Ledger::start(path, move || config.borrow().audit.retention)?;
     ledger.record(Event::Started(env!("CARGO_PKG_VERSION")));
     Ok((ledger, writer))
+}
+
+/// The highest number that a session has in the ledger at `path`, from which numbers go on: each means
+/// one session. Without a ledger they begin anew.
+pub(super) fn last_session(path: &Path) -> u64 {
+    let kinds = ["login", "session", "refused", "chosen"].map(str::to_owned).to_vec();
+    let filter = Filter { kinds, ..Filter::default() };
+    let newest = Reader::open(path).and_then(|reader| reader.newest(&filter, NEWEST));
+    let numbers = newest.unwrap_or_default().into_iter().filter_map(|r| r.line.session).max();
+    numbers.and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
 }
 
 /// Has what waits written, and ends the ledger.

@@ -6,6 +6,7 @@
 mod ledger;
 mod maintenance;
 mod outage;
+mod sessions;
 
 use std::{
     io::{self, Write},
@@ -314,7 +315,8 @@ fn build(
     let Watched { gateway, certificates, outages } = watched;
     let link_key = Arc::new(Identity::from_private_key(&keys.link)?);
     let reach = Reach::new(fleet.clone(), config.clone(), link_key);
-    let (registry, reloaded) = (Registry::default(), Arc::clone(running));
+    let last = ledger::last_session(&config.borrow().audit.path);
+    let (registry, reloaded) = (Registry::after(last), Arc::clone(running));
     let runtimes = Runtimes::default();
     runtimes.add(tokio::runtime::Handle::current());
     let public = PublicKeys {
@@ -338,6 +340,7 @@ fn build(
         guard: guard.clone(),
         backend_files: Arc::new(BackendFiles::new(running.path.clone())),
         end_sessions: Arc::new(move |name, whose, said| ending.end(name, whose, said)),
+        sessions: sessions::at_the_door(&registry),
         ledger: running.ledger.clone(),
         last_use: Arc::new(move |name, key| used.last(name, key)),
         keys: Arc::new(public),

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::{
     failure::{Failure, Kind},
     render::Format,
+    session::LiveSession,
 };
 use crate::{
     audit::Ledger,
@@ -69,6 +70,21 @@ pub struct PublicKeys {
 /// Ends sessions on a container with a sentence for their people: how many there were.
 pub type EndSessions = Arc<dyn Fn(&ContainerName, &Whose, &str) -> usize + Send + Sync>;
 
+/// Tells which sessions have not ended.
+pub type LiveSessions = Arc<dyn Fn() -> Vec<LiveSession> + Send + Sync>;
+
+/// Ends a session by its number with a sentence for its person: whether there was one.
+pub type EndSession = Arc<dyn Fn(u64, &str) -> bool + Send + Sync>;
+
+/// The sessions at the door.
+#[derive(Clone)]
+pub struct Sessions {
+    /// Those that have not ended, the oldest first.
+    pub live: LiveSessions,
+    /// Ends one with a sentence for its person; `false`: none has this number.
+    pub end: EndSession,
+}
+
 /// Tells when a key last opened a container.
 pub type LastUse = Arc<dyn Fn(&ContainerName, &PublicKey) -> Option<Timestamp> + Send + Sync>;
 /// A backend's Incus for commands that people are attached to: their bytes stay off the control
@@ -106,6 +122,8 @@ pub struct Environment {
     pub ledger: Ledger,
     /// Ends sessions at the door.
     pub end_sessions: EndSessions,
+    /// Who is connected.
+    pub sessions: Sessions,
     /// When a key last opened a container.
     pub last_use: LastUse,
     /// Where people are attached to commands inside containers.
@@ -138,6 +156,7 @@ impl Environment {
             backend_files: Arc::new(BackendFiles::new("/nonexistent/sentinel.toml".into())),
             ledger: Ledger::unkept(),
             end_sessions: Arc::new(|_, _, _| 0),
+            sessions: Sessions { live: Arc::new(Vec::new), end: Arc::new(|_, _| false) },
             last_use: Arc::new(|_, _| None),
             started,
             version: env!("CARGO_PKG_VERSION"),

@@ -5,10 +5,10 @@ use clap::{CommandFactory, Subcommand};
 use super::{
     AdoptArgs, AuditArgs, BackendCommand, BanArgs, CollaboratorArgs, CompletionArgs, CreateArgs,
     DeleteArgs, ExportArgs, Grammar, HelpArgs, InfoArgs, KeyArgs, ListArgs, LogsArgs, ResizeArgs,
-    RestartArgs, ShellArgs, StackCommand, StartArgs, StopArgs, adopt, audit, backend, ban,
-    collaborator, completion, context::Context, create, delete, export, failure::Failure, help,
-    info, key, key_arg, list, logs, reload, report::Report, resize, shell, stack, state, status,
-    terminal::Terminal, version, whoami,
+    RestartArgs, SessionArgs, ShellArgs, StackCommand, StartArgs, StopArgs, adopt, audit, backend,
+    ban, collaborator, completion, context::Context, create, delete, export, failure::Failure,
+    help, info, key, key_arg, list, logs, reload, report::Report, resize, session, shell, stack,
+    state, status, terminal::Terminal, version, whoami,
 };
 
 use crate::model::name::ContainerName;
@@ -50,6 +50,8 @@ pub enum Command {
     /// The hosts that run Incus
     #[command(subcommand, arg_required_else_help = false)]
     Backend(BackendCommand),
+    /// List and end the sessions of people
+    Session(SessionArgs),
     /// Show what happened: logins, sessions, commands, hosts
     Audit(AuditArgs),
     /// Show the sentinel, its backends and what is wrong
@@ -98,6 +100,7 @@ impl Command {
             | Self::Collaborator(_)
             | Self::Logs(_)
             | Self::Backend(_)
+            | Self::Session(_)
             | Self::Audit(_)
             | Self::Status
             | Self::Ban(_)
@@ -132,6 +135,7 @@ impl Command {
             Self::Key(args) => args.record(),
             Self::Collaborator(args) => args.record(),
             Self::Backend(command) => command.record(),
+            Self::Session(args) => args.record(),
             Self::Ban(args) => args.record(),
             Self::Reload => Some("reload".to_owned()),
             Self::List(_)
@@ -169,6 +173,7 @@ impl Command {
             | Self::Export(_)
             | Self::Logs(_)
             | Self::Backend(_)
+            | Self::Session(_)
             | Self::Audit(_)
             | Self::Status
             | Self::Ban(_)
@@ -202,6 +207,7 @@ impl Command {
             | Self::Stack(_)
             | Self::Export(_)
             | Self::Logs(_)
+            | Self::Session(_)
             | Self::Audit(_)
             | Self::Status
             | Self::Reload
@@ -234,6 +240,7 @@ impl Command {
             Self::Collaborator(args) => Box::pin(collaborator::run(args, context, terminal)).await,
             Self::Logs(args) => logs::run(args, context, terminal).await,
             Self::Backend(command) => Box::pin(backend::run(command, context, terminal)).await,
+            Self::Session(args) => session::run(args, context).await,
             Self::Audit(args) => Box::pin(audit::run(args, context, terminal)).await,
             Self::Status => status::run(context),
             Self::Ban(args) => ban::run(args, context, terminal).await,

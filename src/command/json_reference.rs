@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::Path};
 use serde_json::Value;
 
 use super::{
-    adopt, audit, ban, create, delete, info, logs, resize, stack, state,
+    adopt, audit, ban, create, delete, info, logs, resize, session, stack, state,
     testing::{admin, context, execute_line},
 };
 
@@ -80,6 +80,24 @@ fn bans() -> Vec<Example> {
             "`ban` is one that holds, or that has been over for less than a day. `failures` are those \
              of the last `window_seconds`; `bare` counts connections that asked for nothing.",
             ban::example_of_address(),
+        ),
+    ]
+}
+
+fn sessions() -> Vec<Example> {
+    vec![
+        (
+            "session list --json",
+            "A list, the oldest first. `state` is `open`, or `waiting` for a host or a container. \
+             `container` and `account` are `null` where it leads to none, or to one that is chosen. \
+             `session kill` prints the one that it ended.",
+            session::example(),
+        ),
+        (
+            "session list --past --json",
+            "The same of those that ended, with when, who ended them (`client`, `container`, \
+             `sentinel`) and why.",
+            session::example_of_past(),
         ),
     ]
 }
@@ -173,7 +191,8 @@ fn containers() -> Vec<Example> {
 #[test]
 fn json_reference_is_what_the_commands_print() {
     let mut page = HEAD.to_owned();
-    for (line, about, answer) in [containers(), ways_in(), hosts(), bans(), errors()].concat() {
+    let parts = [containers(), ways_in(), sessions(), hosts(), bans(), errors()];
+    for (line, about, answer) in parts.concat() {
         let answer = serde_json::to_string_pretty(&answer).unwrap();
         write!(page, "\n## {line}\n\n{about}\n\n```json\n{answer}\n```\n").unwrap();
     }

@@ -36,6 +36,7 @@ mod reload;
 pub mod render;
 pub mod report;
 mod resize;
+mod session;
 mod shell;
 mod stack;
 mod state;
@@ -69,6 +70,7 @@ pub use self::{
     list::ListArgs,
     logs::LogsArgs,
     resize::ResizeArgs,
+    session::{LiveSession, SessionArgs},
     shell::ShellArgs,
     stack::StackCommand,
     state::{RestartArgs, StartArgs, StopArgs},

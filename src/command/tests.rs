@@ -31,6 +31,7 @@ fn each_command_needs_its_right_and_members_get_no_more() {
         ("collaborator list alice", Right::Administer),
         ("logs alice", Right::Administer),
         ("backend list", Right::Administer),
+        ("session list", Right::Administer),
         ("audit", Right::Administer),
         ("status", Right::Administer),
         ("ban list", Right::Administer),

@@ -28,7 +28,7 @@ const MAX_ENDINGS: usize = 256;
 /// A live, authenticated connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Its number since the start of this sentinel.
+    /// Its number: no other session has it.
     pub id: u64,
     /// Since when.
     pub since: Timestamp,
@@ -130,6 +130,14 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// An empty one whose numbers begin after `last`.
+    #[must_use]
+    pub fn after(last: u64) -> Self {
+        let registry = Self::default();
+        registry.lock().next = last;
+        registry
+    }
+
     /// Takes a place among the connections that have not authenticated. `None`: too many have not.
     #[must_use]
     pub fn start(&self, source: IpAddr, per_source: usize, total: usize) -> Option<Starting> {
@@ -180,10 +188,20 @@ impl Registry {
         Some(Entry { registry: self.clone(), id, end })
     }
 
-    /// The live sessions, oldest first.
+    /// The live sessions, oldest first, and whether the far side of each is there.
     #[must_use]
-    pub fn sessions(&self) -> Vec<Session> {
-        self.lock().sessions.values().map(|live| live.session.clone()).collect()
+    pub fn sessions(&self) -> Vec<(Session, bool)> {
+        let is_open = |live: &Live| live.end.is_open.load(Ordering::Relaxed);
+        let lists = self.lock();
+        lists.sessions.values().map(|live| (live.session.clone(), is_open(live))).collect()
+    }
+
+    /// Ends the session of this number with a sentence for its person; `false`: there is none.
+    #[must_use]
+    pub fn end_one(&self, id: u64, sentence: &str) -> bool {
+        let lists = self.lock();
+        let live = lists.sessions.get(&id);
+        live.map(|live| live.end.say(sentence.into())).is_some()
     }
 
     /// How many sessions live, now and later.
@@ -409,6 +427,20 @@ mod tests {
             let _ = registry.end(&alice, &Whose::All, "again");
         }
         assert_eq!(registry.lock().endings.len(), MAX_ENDINGS);
+    }
+
+    #[tokio::test]
+    async fn one_is_ended_by_its_number_and_numbers_go_on() {
+        let registry = Registry::after(41);
+        let [first, second] =
+            [(); 2].map(|()| registry.enter(session(registry.number(), "alice", "alice", 1)));
+        assert!(registry.end_one(42, "out") && !registry.end_one(41, "out"));
+        assert_eq!(&*first.ended().await, "out");
+        second.open();
+        let known: Vec<_> = registry.sessions().into_iter().map(|(s, open)| (s.id, open)).collect();
+        assert_eq!(known, [(42, false), (43, true)]);
+        drop(first);
+        assert!(!registry.end_one(42, "out") && second.end.sentence.get().is_none());
     }
 
     #[tokio::test]

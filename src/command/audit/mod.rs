@@ -6,10 +6,10 @@ mod when;
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
 
+pub(super) use self::when::When;
 use self::{
     verify::verify,
     view::{COLUMNS, RecordView},
-    when::When,
 };
 use super::{
     context::Context,
@@ -170,7 +170,7 @@ impl AuditArgs {
 }
 
 /// Reads the ledger.
-async fn read<T: Send + 'static>(
+pub(super) async fn read<T: Send + 'static>(
     context: &Context,
     query: impl FnOnce(&Reader) -> Result<T, LedgerError> + Send + 'static,
 ) -> Result<T, Failure> {

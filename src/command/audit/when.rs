@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 
 /// A time, or how long ago it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum When {
+pub(in crate::command) enum When {
     Ago(SignedDuration),
     At(Timestamp),
 }
@@ -23,7 +23,7 @@ impl FromStr for When {
 
 impl When {
     /// The time that was meant at `now`.
-    pub(super) fn before(self, now: Timestamp) -> Timestamp {
+    pub(in crate::command) fn before(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Ago(span) => now.checked_sub(span).unwrap_or(Timestamp::MIN),
             Self::At(at) => at,

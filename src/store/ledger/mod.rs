@@ -28,7 +28,7 @@ pub struct Line {
     pub at: i64,
     /// What kind of event.
     pub kind: String,
-    /// Number of the connection since the sentinel's start.
+    /// Number of the connection.
     pub session: Option<i64>,
     /// Who.
     pub person: Option<String>,

@@ -17,6 +17,7 @@ mod lifecycle;
 mod local;
 mod logs;
 mod resize;
+mod session;
 mod shell;
 mod stack;
 mod team;

@@ -1,0 +1,22 @@
+//! The sessions at the door, as commands see them.
+
+use std::sync::Arc;
+
+use crate::{
+    command::{LiveSession, context::Sessions},
+    door::registry::{Registry, Session},
+};
+
+/// Those of this registry.
+pub(super) fn at_the_door(registry: &Registry) -> Sessions {
+    let (live, ending) = (registry.clone(), registry.clone());
+    Sessions {
+        live: Arc::new(move || live.sessions().into_iter().map(seen).collect()),
+        end: Arc::new(move |id, sentence| ending.end_one(id, sentence)),
+    }
+}
+
+fn seen((session, open): (Session, bool)) -> LiveSession {
+    let Session { id, since, person, source, target, containers, account, key } = session;
+    LiveSession { id, open, since, person, key, source, target, containers, account }
+}

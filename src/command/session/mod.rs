@@ -1,0 +1,111 @@
+//! `session list|kill`: who is here, who was, and out with her.
+
+mod list;
+mod view;
+
+use std::net::SocketAddr;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use self::list::{ListArgs, list};
+use super::{
+    context::Context,
+    failure::{Failure, Kind},
+    report::{Part, Report},
+};
+use crate::model::{
+    key::PublicKey,
+    name::{Account, ContainerName},
+};
+
+/// What the person is told whose session is ended.
+const SENTENCE: &str = "an administrator ended this session";
+
+/// Arguments of `session`.
+#[derive(Debug, Clone, Args)]
+pub struct SessionArgs {
+    #[command(subcommand)]
+    command: SessionCommand,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum SessionCommand {
+    /// List the sessions that are open, or those that were
+    List(ListArgs),
+    /// End a session: its person is told so
+    Kill(KillArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+struct KillArgs {
+    /// Its number, as `session list` and `audit` show it
+    id: u64,
+}
+
+/// A session at the door that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveSession {
+    /// Its number: that of its records in the ledger.
+    pub id: u64,
+    /// Its far side is there; else it waits for it.
+    pub open: bool,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who: printable.
+    pub person: String,
+    /// The key that signed.
+    pub key: Option<PublicKey>,
+    /// From where.
+    pub source: SocketAddr,
+    /// Where to: printable.
+    pub target: String,
+    /// The containers that it may lead to.
+    pub containers: Vec<ContainerName>,
+    /// The account inside, if it leads to one.
+    pub account: Option<Account>,
+}
+
+impl SessionArgs {
+    /// What the ledger says.
+    pub(super) fn record(&self) -> Option<String> {
+        match &self.command {
+            SessionCommand::Kill(args) => Some(format!("session kill {}", args.id)),
+            SessionCommand::List(_) => None,
+        }
+    }
+}
+
+pub(super) async fn run(args: &SessionArgs, context: &Context) -> Result<Report, Failure> {
+    match &args.command {
+        SessionCommand::List(args) => list(args, context).await,
+        SessionCommand::Kill(args) => kill(args.id, context),
+    }
+}
+
+fn kill(id: u64, context: &Context) -> Result<Report, Failure> {
+    let session = find(id, context)?;
+    if !(context.sessions.end)(id, SENTENCE) {
+        return Err(none(id));
+    }
+    let text = format!("session {id} of {} is ended", session.person);
+    let view = view::SessionView::live(&session);
+    Ok(Report::of(view)?.names(vec![id.to_string()]).part(Part::Text(text)))
+}
+
+/// The live session of this number.
+fn find(id: u64, context: &Context) -> Result<LiveSession, Failure> {
+    let found = (context.sessions.live)().into_iter().find(|session| session.id == id);
+    found.ok_or_else(|| none(id))
+}
+
+fn none(id: u64) -> Failure {
+    Failure::new(Kind::NotFound, format!("no session {id} is open"))
+        .hint("type `session list` to see those that are")
+}
+
+#[cfg(test)]
+pub(super) use tests::{example, example_of_past};
+
+#[cfg(test)]
+mod tests;

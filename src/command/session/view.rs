@@ -1,0 +1,103 @@
+//! Sessions as people and scripts see them. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::LiveSession;
+use crate::{
+    command::view::{age, span},
+    store::ledger::Record,
+};
+
+pub(super) const COLUMNS: &[&str] = &["ID", "STATE", "SINCE", "WHO", "FROM", "TO"];
+pub(super) const PAST_COLUMNS: &[&str] =
+    &["ID", "BEGAN", "LASTED", "WHO", "FROM", "TO", "ENDED BY", "WHY"];
+
+/// A session, open or not.
+#[derive(Serialize)]
+pub(super) struct SessionView {
+    pub(super) id: i64,
+    /// `open`, `waiting` or `ended`.
+    state: &'static str,
+    since: Timestamp,
+    until: Option<Timestamp>,
+    person: String,
+    key: Option<String>,
+    source: String,
+    target: String,
+    container: Option<String>,
+    account: Option<String>,
+    ended_by: Option<String>,
+    reason: Option<String>,
+}
+
+impl SessionView {
+    pub(super) fn live(session: &LiveSession) -> Self {
+        let container = match session.containers.as_slice() {
+            [one] => Some(one.to_string()),
+            [] | [..] => None,
+        };
+        Self {
+            id: i64::try_from(session.id).unwrap_or(i64::MAX),
+            state: if session.open { "open" } else { "waiting" },
+            since: session.since,
+            until: None,
+            person: session.person.clone(),
+            key: session.key.as_ref().map(crate::model::key::PublicKey::fingerprint),
+            source: session.source.ip().to_canonical().to_string(),
+            target: session.target.clone(),
+            container,
+            account: session.account.as_ref().map(ToString::to_string),
+            ended_by: None,
+            reason: None,
+        }
+    }
+
+    /// A session by the record of its end; `None`: it is none.
+    pub(super) fn past(record: &Record) -> Option<Self> {
+        let detail: Value = serde_json::from_str(&record.line.detail).unwrap_or_default();
+        let text = |key: &str| detail[key].as_str().map(str::to_owned);
+        let lasted = detail["seconds"].as_f64().filter(|s| (0.0..1e10).contains(s)).unwrap_or(0.0);
+        let lasted = SignedDuration::try_from_secs_f64(lasted).unwrap_or_default();
+        let until = record.at();
+        let line = record.line.clone();
+        Some(Self {
+            id: line.session?,
+            state: "ended",
+            since: until.checked_sub(lasted).unwrap_or(until),
+            until: Some(until),
+            person: line.person.unwrap_or_default(),
+            key: line.key,
+            source: line.source.unwrap_or_default(),
+            target: text("target").unwrap_or_default(),
+            container: line.container,
+            account: text("account"),
+            ended_by: text("ended_by"),
+            reason: text("reason"),
+        })
+    }
+
+    /// A row of [`COLUMNS`].
+    pub(super) fn row(&self, now: Timestamp) -> Vec<String> {
+        let since = format!("{} ago", age(now, self.since));
+        let Self { person, source, target, .. } = self;
+        let state = self.state.to_owned();
+        vec![self.id.to_string(), state, since, person.clone(), source.clone(), target.clone()]
+    }
+
+    /// A row of [`PAST_COLUMNS`].
+    pub(super) fn past_row(&self) -> Vec<String> {
+        let lasted = self.until.map_or(0, |until| until.duration_since(self.since).as_secs());
+        vec![
+            self.id.to_string(),
+            self.since.strftime("%F %T").to_string(),
+            span(lasted),
+            self.person.clone(),
+            self.source.clone(),
+            self.target.clone(),
+            self.ended_by.clone().unwrap_or_default(),
+            self.reason.clone().unwrap_or_default(),
+        ]
+    }
+}
