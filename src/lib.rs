@@ -13,6 +13,7 @@
 //! | [`access`] | pure: a login name and a proven key become a permit, or nothing |
 //! | [`store`] | files that must outlive a restart: keys, the cached inventory |
 //! | [`audit`] | the ledger: what happened, one record for each decision and each session |
+//! | [`recording`] | terminals of sessions, written down as they were seen |
 //! | [`link`] | connections to backends: SSH, one for control, one per user stream; HTTPS |
 //! | [`web`] | requests to servers that are not ours: bounded, verified |
 //! | [`webhook`] | people are told what happens |
@@ -52,6 +53,7 @@ pub mod link;
 pub mod model;
 pub mod process;
 pub mod reach;
+pub mod recording;
 pub mod recovery;
 pub mod store;
 pub mod telemetry;

@@ -19,6 +19,7 @@ use containarium::{
     },
     process::Runtimes,
     reach::Reach,
+    recording::Recorder,
     store::keys::{ClientCertificate, Keys},
 };
 use futures_util::FutureExt;
@@ -80,6 +81,7 @@ impl World {
             registry: Registry::default(),
             key_uses: KeyUses::default(),
             ledger: Ledger::unkept(),
+            recorder: Recorder::none(),
             pace: Pace::default(),
             runtimes: Runtimes::default(),
             tasks: TaskTracker::new(),

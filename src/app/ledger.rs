@@ -1,4 +1,5 @@
-//! The ledger: begun with the sentinel, told of what nobody else tells it, ended after everything else.
+//! The ledger and the recordings: begun with the sentinel, told of what nobody else tells them, ended
+//! after everything else.
 
 use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
@@ -9,6 +10,7 @@ use crate::{
     audit::{Event, Ledger, Writer},
     config::Config,
     gateway,
+    recording::{self, Recorder},
     store::ledger::{Filter, Reader},
 };
 
@@ -19,15 +21,26 @@ const ENDING: Duration = Duration::from_secs(5);
 /// to begin, or to end.
 const NEWEST: usize = 1000;
 
-/// Opens the ledger of this configuration, and says in it that the sentinel started.
+/// Owns the threads that write.
+pub(super) struct Writers {
+    ledger: Writer,
+    recordings: recording::Writer,
+}
+
+/// Opens the ledger and the recordings of this configuration, and says in the ledger that the sentinel
+/// started.
 ///
 /// # Errors
 /// No thread can be started.
-pub(super) fn start(config: &watch::Receiver<Arc<Config>>) -> io::Result<(Ledger, Writer)> {
+pub(super) fn start(
+    config: &watch::Receiver<Arc<Config>>,
+) -> io::Result<(Ledger, Recorder, Writers)> {
+    let (folder, settings) = (config.borrow().record.path.clone(), config.clone());
+    let (recorder, recordings) = Recorder::start(folder, move || settings.borrow().record.clone())?;
     let (path, config) = (config.borrow().audit.path.clone(), config.clone());
     let (ledger, writer) = Ledger::start(path, move || config.borrow().audit.retention)?;
     ledger.record(Event::Started(env!("CARGO_PKG_VERSION")));
-    Ok((ledger, writer))
+    Ok((ledger, recorder, Writers { ledger: writer, recordings }))
 }
 
 /// The highest number that a session has in the ledger at `path`, from which numbers go on: each means
@@ -40,9 +53,14 @@ pub(super) fn last_session(path: &Path) -> u64 {
     numbers.and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
 }
 
-/// Has what waits written, and ends the ledger.
-pub(super) async fn close(ledger: Ledger, writer: Writer) {
+/// Has what waits written, and ends the recordings and the ledger.
+pub(super) async fn close(ledger: Ledger, writers: Writers) {
     ledger.record(Event::Stopped);
+    let Writers { ledger: writer, recordings } = writers;
+    let closed = tokio::task::spawn_blocking(move || recordings.close());
+    if timeout(ENDING, closed).await.is_err() {
+        tracing::warn!("the recordings do not take their last bytes");
+    }
     let closed = tokio::task::spawn_blocking(move || writer.close());
     if timeout(ENDING, closed).await.is_err() {
         tracing::warn!("the ledger does not take its last records");

@@ -48,6 +48,7 @@ use crate::{
     model::{container::Container, text},
     process::{self, Runtimes},
     reach::{Reach, SSH_PORT},
+    recording::Recorder,
     recovery::{self, Recoveries, Surroundings},
     store::{
         backends::BackendFiles,
@@ -194,7 +195,8 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let recoveries = state_dir.join("recoveries.json");
     let monitor = Monitor::start(hosts(&config), fleet.tunnels(), &tasks, stop.clone());
     let (publish, config) = watch::channel(Arc::new(config));
-    let (ledger, writer) = ledger::start(&config).map_err(io("start the ledger's thread"))?;
+    let kept = ledger::start(&config).map_err(io("start the threads that write"))?;
+    let (ledger, recorder, writers) = kept;
     let web = Web::new();
     let webhooks =
         webhook::Sender::start(config.clone(), web, ledger.clone(), &tasks, stop.clone());
@@ -219,7 +221,7 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let certificates =
         page.open(&running, (&config, outages.clone()), webhooks.clone(), &tasks, &stop)?;
     let watched = Watched { gateway, certificates, outages };
-    let shared = Arc::new(build(keys, &running, config, remembered, watched)?);
+    let shared = Arc::new(build(keys, &running, (config, recorder), remembered, watched)?);
     tasks.spawn(control.serve(Arc::clone(&shared.console), stop.clone()));
     let (monitor, fleet) = (running.monitor.clone(), running.fleet.clone());
     let (reach, registry) = (shared.reach.clone(), shared.registry.clone());
@@ -242,7 +244,7 @@ async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     if tokio::time::timeout(ENDING, tasks.wait()).await.is_err() {
         warn!("some tasks did not end in time");
     }
-    ledger::close(ledger, writer).await;
+    ledger::close(ledger, writers).await;
     info!("stopped");
     outcome
 }
@@ -307,7 +309,7 @@ struct Watched {
 fn build(
     keys: Keys,
     running: &Arc<Running>,
-    config: watch::Receiver<Arc<Config>>,
+    (config, recorder): (watch::Receiver<Arc<Config>>, Recorder),
     (key_uses, guard): (KeyUses, Guard),
     watched: Watched,
 ) -> Result<Shared, StartError> {
@@ -366,6 +368,7 @@ fn build(
         registry,
         key_uses,
         ledger: running.ledger.clone(),
+        recorder,
         pace: Pace::default(),
         runtimes,
         tasks: TaskTracker::new(),

@@ -8,6 +8,7 @@ mod load;
 mod path;
 mod problem;
 mod read;
+mod record;
 mod recovery;
 mod reload;
 mod section;
@@ -23,6 +24,7 @@ pub use self::{
     guard::Guard,
     load::{check, load, load_with, parse, place_of_backend},
     problem::{Problem, Problems},
+    record::{Record, Recorded},
     recovery::{Gce, Recovery, RecoveryCommand, RecoveryKind, Topic, Webhook, WebhookForm},
     reload::{changes, needs_restart},
     stacks::{NoStack, Stacks},
@@ -69,6 +71,8 @@ pub struct Config {
     pub log: Log,
     /// `[audit]`
     pub audit: Audit,
+    /// `[record]`
+    pub record: Record,
     /// `[create]`
     pub create: Create,
     /// `[gateway]`; none: public ports lead nowhere.

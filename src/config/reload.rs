@@ -12,6 +12,7 @@ pub fn needs_restart(running: &Config, next: &Config) -> Vec<&'static str> {
         config.maintenance.as_ref().map_or((None, None), |page| (page.http, page.https))
     };
     let moves = running.audit.path != next.audit.path;
+    let records = running.record.path != next.record.path;
     let (page, next_page) = (listens(running), listens(next));
     let differs = [
         ("state_dir", running.state_dir != next.state_dir),
@@ -19,6 +20,7 @@ pub fn needs_restart(running: &Config, next: &Config) -> Vec<&'static str> {
         ("ssh.listen", running.ssh.listen != next.ssh.listen),
         // By default it is in that directory.
         ("audit.path", moves && running.state_dir == next.state_dir),
+        ("record.path", records && running.state_dir == next.state_dir),
         ("ssh.host_keys", running.ssh.host_keys != next.ssh.host_keys),
         ("maintenance.http", page.0 != next_page.0),
         ("maintenance.https", page.1 != next_page.1),
@@ -63,6 +65,7 @@ pub fn changes(running: &Config, next: &Config) -> Vec<String> {
         ("audit.retention", audit.retention != new_audit.retention),
         ("audit.strict", audit.strict != new_audit.strict),
         ("audit.commands", audit.commands != new_audit.commands),
+        ("record", running.record != next.record),
         ("create", create != new_create),
         ("gateway", running.gateway != next.gateway),
         ("maintenance", running.maintenance != next.maintenance),

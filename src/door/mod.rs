@@ -19,6 +19,7 @@ pub mod pipe;
 mod recorded;
 pub mod registry;
 mod session;
+mod tapped;
 mod tunnel;
 pub mod unknown;
 mod upstream;
@@ -35,8 +36,8 @@ pub use self::{
 use self::{hold::Hold, key_use::KeyUses, pace::Pace, registry::Registry};
 use crate::{
     audit::Ledger, config::Config, console::Console, fleet::Fleet, guard::Guard,
-    model::inventory::Inventory, process::Runtimes, reach::Reach, store::keys::Keys,
-    wire::identity::Identity,
+    model::inventory::Inventory, process::Runtimes, reach::Reach, recording::Recorder,
+    store::keys::Keys, wire::identity::Identity,
 };
 
 /// What every connection needs. Built once by `app`.
@@ -65,6 +66,8 @@ pub struct Shared {
     pub key_uses: KeyUses,
     /// Where what happens is recorded.
     pub ledger: Ledger,
+    /// Records terminals.
+    pub recorder: Recorder,
     /// How long a refusal lasts.
     pub pace: Pace,
     /// The runtimes of this process; the door adds its own.

@@ -16,6 +16,7 @@ use super::{
     pipe::{End, Ended, Pipe},
     recorded::{Recorded, tell_as_openssh, visit},
     registry::{Entry, Session},
+    tapped::{is_recorded, tap},
     tunnel,
     upstream::{self, Upstream, Visitor},
 };
@@ -30,6 +31,7 @@ use crate::{
     },
     model::text,
     reach::Ahead,
+    recording::Tap,
     wire::{
         error::Error as WireError,
         message::Reason,
@@ -236,6 +238,10 @@ async fn connect(
     let client = connection.transport.peer_ident();
     let (mut recorded, unwritten) =
         record(shared, visit(&permit, &login, (id, peer), client)).await;
+    let unwritten = match unwritten {
+        None => unrecordable(shared, &permit).await,
+        unwritten => unwritten,
+    };
     let ident = passed_on(connection.transport.peer_ident().unwrap_or(IDENT));
     let reached = connection.socket.local_addr();
     let visitor = Visitor { permit: &permit, id, ident: &ident, source: peer, reached };
@@ -266,8 +272,8 @@ async fn connect(
             }
             let keeps = shared.config.borrow().audit.commands;
             let without_commands = !keeps || matches!(permit.target(), Target::Console);
-            let observed = Observed::new(without_commands);
-            join(shared, connection, (upstream, observed), entry, recorded).await
+            let seen = (Observed::new(without_commands), tap(shared, &permit, (id, peer)));
+            join(shared, connection, (upstream, seen), entry, recorded).await
         }
         Err(error) => {
             error!(session = id, error = %error, "console is not there");
@@ -288,6 +294,15 @@ async fn record(shared: &Shared, visit: Visit) -> (Recorded, Option<String>) {
     }
     shared.ledger.record(event);
     (recorded, None)
+}
+
+/// Where every session has to be recorded, why the terminals of this one cannot be that have to.
+async fn unrecordable(shared: &Shared, permit: &Permit) -> Option<String> {
+    let strict = shared.config.borrow().audit.strict;
+    if !strict || !is_recorded(shared, permit) {
+        return None;
+    }
+    shared.recorder.ready().await.err()
 }
 
 /// The far side, or an apology where the session must not be.
@@ -319,7 +334,7 @@ pub(super) fn passed_on(ident: &str) -> String {
 async fn join(
     shared: &Shared,
     mut connection: Connection,
-    (upstream, observed): (Upstream, Observed),
+    (upstream, (observed, tap)): (Upstream, (Observed, Tap)),
     entry: Entry,
     recorded: Recorded,
 ) -> Option<Live> {
@@ -335,7 +350,7 @@ async fn join(
     if connection.transport.peer_ident().is_some_and(is_openssh) {
         connection.transport.send(&[&intercept.announcement()]).ok()?;
     }
-    let pipe = Pipe { client: connection, upstream: upstream.connection, intercept, observed };
+    let pipe = Pipe { client: connection, upstream: upstream.connection, intercept, observed, tap };
     entry.open();
     Some(Live { pipe: Box::new(pipe), entry, recorded, _console: upstream.console })
 }

@@ -10,6 +10,7 @@ mod gateway;
 mod guard;
 mod health;
 mod maintenance;
+mod record;
 mod recovery;
 mod route;
 pub(super) mod stack;
@@ -66,6 +67,7 @@ pub(super) fn config(
     let log = root.section("log").and_then(door::log);
     let state = state_dir.as_ref().map_or(base, PathBuf::as_path);
     let audit = root.section("audit").and_then(|section| audit::audit(section, base, state));
+    let record = root.section("record").and_then(|section| record::record(section, base, state));
     let create = root.section("create").and_then(create::create);
     let backends = backend::backends(root.sections("backend", MAX_ENTRIES), scope);
     let listen = ssh.as_ref().map_or(&[][..], |ssh| &ssh.listen);
@@ -88,6 +90,7 @@ pub(super) fn config(
         guard: guard?,
         log: log?,
         audit: audit?,
+        record: record?,
         create: create?,
         gateway: gateway?,
         backends: backends?,

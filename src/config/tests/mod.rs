@@ -3,6 +3,7 @@
 mod gateway;
 mod guard;
 mod mistakes;
+mod record;
 mod robust;
 mod stacks;
 mod tunnel;
@@ -173,14 +174,14 @@ fn sample_and_reference_name_every_key() {
     let reference = include_str!("../../../docs/configuration.md");
     // The reader itself knows its keys: it lists them when it is given one that is like none.
     let text = "xyzzyx = 1\n[ssh]\nxyzzyx = 1\n[admin]\nxyzzyx = 1\n[guard]\nxyzzyx = 1\n[log]\nxyzzyx = 1\n\
-                [create]\nxyzzyx = 1\n\
+                [record]\nxyzzyx = 1\n[create]\nxyzzyx = 1\n\
                 [gateway]\nxyzzyx = 1\n[[gateway.pool]]\nxyzzyx = 1\n\
                 [[backend]]\nxyzzyx = 1\nrecovery = { xyzzyx = 1 }\n[[route]]\nxyzzyx = 1\n[[webhook]]\nxyzzyx = 1\n\
                 [maintenance]\nxyzzyx = 1\n[[maintenance.certificate]]\nxyzzyx = 1\n";
     let problems = parse(text, "f", Path::new("/")).unwrap_err();
     let lists = problems.iter().filter(|p| p.key.ends_with("xyzzyx")).map(|p| &p.hints[0]);
     let lists: Vec<_> = lists.filter_map(|hint| hint.strip_prefix("the keys here are ")).collect();
-    assert_eq!(lists.len(), 14);
+    assert_eq!(lists.len(), 15);
     for key in lists.iter().flat_map(|list| list.split(", ")) {
         let shown = [format!("{key} = "), format!("[{key}]")].iter().any(|s| sample.contains(s));
         assert!(shown, "{key} is not in the sample");

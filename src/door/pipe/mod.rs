@@ -29,6 +29,7 @@ use super::{
 use crate::{
     clock::now,
     link::connection::{Connection, ConnectionError},
+    recording::Tap,
     wire::{
         error::Error as WireError,
         transport::{OUTPUT_MARK, Transport},
@@ -69,6 +70,8 @@ pub struct Pipe {
     pub intercept: Intercept,
     /// What passed.
     pub observed: Observed,
+    /// What is recorded of it.
+    pub tap: Tap,
 }
 
 impl Pipe {
@@ -103,7 +106,7 @@ impl Pipe {
 
     /// Passes packets on from one side while the other takes them.
     fn pump(&mut self, from: End) -> Result<(), Ended> {
-        let Self { client, upstream, intercept, observed } = self;
+        let Self { client, upstream, intercept, observed, tap } = self;
         let (source, sink, other) = match from {
             End::Client => (client, upstream, End::Upstream),
             End::Upstream => (upstream, client, End::Client),
@@ -120,10 +123,12 @@ impl Pipe {
             let verdict = match from {
                 End::Client => {
                     observed.from_client(packet);
+                    tap.from_client(packet);
                     intercept.from_client(packet)
                 }
                 End::Upstream => {
                     observed.from_upstream(packet);
+                    tap.from_upstream(packet);
                     intercept.from_upstream(packet)
                 }
             };

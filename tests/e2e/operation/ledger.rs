@@ -14,10 +14,10 @@ use super::{fresh, log_in};
 use crate::harness::{Run, Sentinel, config, world};
 
 /// A small disk of its own, gone when the test is.
-struct Disk(PathBuf);
+pub(super) struct Disk(PathBuf);
 
 impl Disk {
-    fn mount(path: PathBuf) -> Self {
+    pub(super) fn mount(path: PathBuf) -> Self {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&path);
         assert!(mount.status().unwrap().success(), "mount {}", path.display());
@@ -29,7 +29,7 @@ impl Disk {
     }
 
     /// Leaves no room for a single byte.
-    fn fill(&self) {
+    pub(super) fn fill(&self) {
         let ballast = fs::File::create(self.ballast()).unwrap();
         let mut at = 0;
         while let Ok(written) = ballast.write_at(&[0; 4096], at) {
@@ -37,7 +37,7 @@ impl Disk {
         }
     }
 
-    fn make_room(&self) {
+    pub(super) fn make_room(&self) {
         fs::remove_file(self.ballast()).unwrap();
     }
 }

@@ -4,6 +4,7 @@ mod ledger;
 mod limit;
 mod local;
 mod log;
+mod recording;
 mod reload;
 mod start;
 mod stop;

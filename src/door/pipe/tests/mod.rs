@@ -35,7 +35,8 @@ async fn pipe(setup: &Setup) -> (Connection, Pipe, Connection) {
     let [back, server] = pair(setup.cipher, [l2, l3], setup.buffer).await;
     let identities: Arc<[Identity]> = [Identity::generate_ed25519().unwrap()].into();
     let intercept = Intercept::new(identities, [0; 32], None);
-    let pipe = Pipe { client: front, upstream: back, intercept, observed: Observed::default() };
+    let (observed, tap) = (Observed::default(), Tap::default());
+    let pipe = Pipe { client: front, upstream: back, intercept, observed, tap };
     (client, pipe, server)
 }
 

@@ -1,0 +1,109 @@
+//! Recordings: of terminals alone, of those that are meant alone; and a disk that is full.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{fresh, ledger::Disk, log_in};
+use crate::harness::{Guest, Run, Sentinel, config, label, make_key, world};
+
+/// A sentinel that records labelled containers in this folder.
+fn start(name: &str, port: u16, folder: &Path) -> Sentinel {
+    let record = format!("[record]\nsessions = \"labelled\"\npath = \"{}\"\n", folder.display());
+    let sentinel = Sentinel::start(&world().dir, name, &config(&world().dir, port, &record));
+    sentinel.wait_until_listed(&["alice", name]);
+    sentinel
+}
+
+/// A container that is labelled, and whose owner has its name.
+fn labelled(name: &str) -> Guest {
+    make_key(&world().dir, name);
+    let guest = Guest::new(&world().sentinel, "b1", name, name);
+    label("b1", name, "record", "true");
+    guest
+}
+
+/// Runs a command on a terminal.
+fn on_terminal(port: u16, login: &str, command: &str) -> Run {
+    world().client(&format!(
+        "ssh -F $CFG -tt -p {port} -i $DIR/{login} -l {login} $DOOR '{command}' </dev/null"
+    ))
+}
+
+/// The recordings in a folder, the oldest first.
+fn recordings(folder: &Path) -> Vec<(PathBuf, String)> {
+    let files = fs::read_dir(folder).into_iter().flatten();
+    let casts = files.map(|file| file.unwrap().path()).filter(|p| p.extension().is_some());
+    let mut all: Vec<_> = casts.map(|p| (p.clone(), fs::read_to_string(p).unwrap())).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn terminals_of_labelled_containers_are_recorded_and_nothing_else() {
+    let folder = fresh("record").join("recordings");
+    let _guest = labelled("recorded");
+    let sentinel = start("recorded", 2401, &folder);
+    let bulk = log_in(2401, "recorded", "recorded", "echo in bul\"\"k");
+    assert_eq!((bulk.stdout.as_str(), bulk.status), ("in bulk\n", 0), "{bulk:?}");
+    let run = world().client(
+        "echo in bulk >x; scp -OqF $CFG -P 2401 -i $DIR/recorded x recorded@$DOOR:/tmp/x; \
+         echo get /tmp/x y | sftp -qF $CFG -P 2401 -i $DIR/recorded -b - recorded@$DOOR; cat y; \
+         ssh -F $CFG -tt -p 2401 -i $DIR/alice -l alice $DOOR 'echo of alice' </dev/null",
+    );
+    assert!(run.stdout.contains("in bulk") && run.stdout.contains("of alice"), "{run:?}");
+    let shown = on_terminal(2401, "recorded", "stty size; echo see\"\"n; exit 7");
+    assert!(shown.status == 7 && shown.stdout.contains("seen"), "{shown:?}");
+    let ended = || recordings(&folder).iter().any(|(_, text)| text.contains("\"m\",\"end\""));
+    sentinel.wait("it is written", ended);
+    let all = recordings(&folder);
+    let [(path, text)] = all.as_slice() else { panic!("{all:?}") };
+    let name = path.file_name().unwrap().to_str().unwrap();
+    assert!(name.ends_with("-1.cast") && !name.contains("recorded"), "{name}");
+    assert!(text.contains("seen") && !text.contains("bulk") && !text.contains("alice"), "{text}");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["version"], lines.len() >= 3), (&2.into(), true), "{text}");
+    assert_eq!(lines[0]["containarium"]["person"], "recorded@laptop", "{text}");
+    let past = sentinel.console(&["session", "list", "recorded", "--past", "-q"]);
+    let session = lines[0]["containarium"]["session"].to_string();
+    assert!(past.stdout.lines().any(|line| line == session), "{past:?}: {session}");
+    let listed = world().client(&format!("stat -c %a {0} {0}/*", folder.display()));
+    assert_eq!(listed.stdout, "700\n600\n", "{listed:?}");
+}
+
+#[test]
+fn a_full_disk_ends_the_recording_and_not_the_session_unless_all_have_to_be_recorded() {
+    let folder = fresh("record-disk");
+    let disk = Disk::mount(folder.clone());
+    let _guest = labelled("record-full");
+    let sentinel = start("record-full", 2402, &folder);
+    let flood = "head -c 3000000 /dev/zero | tr \"\\0\" x; echo; echo all of it";
+    let run = on_terminal(2402, "record-full", flood);
+    assert!(run.status == 0 && run.stdout.ends_with("\r\nall of it\r\n"), "{}", run.stderr);
+    assert_eq!(run.stdout.matches('x').count(), 3_000_000);
+    let all = || recordings(&folder);
+    sentinel.wait("it says why", || {
+        all().iter().any(|(_, text)| text.contains("not recorded from here on: No space left"))
+    });
+
+    let text = fs::read_to_string(&sentinel.config).unwrap();
+    fs::write(&sentinel.config, format!("{text}[audit]\nstrict = true\n")).unwrap();
+    let reloaded = sentinel.console(&["reload"]);
+    assert_eq!(reloaded.status, 0, "{reloaded:?}");
+    for (path, _) in all() {
+        fs::remove_file(path).unwrap();
+    }
+    disk.fill();
+    let refused = log_in(2402, "record-full", "record-full", "echo in");
+    assert!(refused.status == 75 && refused.stdout.is_empty(), "{refused:?}");
+    assert!(refused.stderr.contains("sessions are recorded here"), "{refused:?}");
+    // Who is not recorded needs no room.
+    let alice = log_in(2402, "alice", "alice", "echo in");
+    assert_eq!((alice.stdout.as_str(), alice.status), ("in\n", 0), "{alice:?}");
+    disk.make_room();
+    let run = log_in(2402, "record-full", "record-full", "echo in");
+    assert_eq!((run.stdout.as_str(), run.status), ("in\n", 0), "{run:?}");
+    drop(disk);
+}
