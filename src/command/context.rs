@@ -4,6 +4,7 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     ops::Deref,
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -124,6 +125,8 @@ pub struct Environment {
     pub end_sessions: EndSessions,
     /// Who is connected.
     pub sessions: Sessions,
+    /// The folder of recordings.
+    pub recordings: PathBuf,
     /// When a key last opened a container.
     pub last_use: LastUse,
     /// Where people are attached to commands inside containers.
@@ -139,6 +142,7 @@ impl Environment {
     /// nothing.
     #[must_use]
     pub fn new(fleet: Fleet, config: watch::Receiver<Arc<Config>>, started: Timestamp) -> Self {
+        let recordings = config.borrow().record.path.clone();
         let (control, guard) = (fleet.clone(), Guard::new(config.clone(), None));
         Self {
             inventory: fleet.inventory(),
@@ -157,6 +161,7 @@ impl Environment {
             ledger: Ledger::unkept(),
             end_sessions: Arc::new(|_, _, _| 0),
             sessions: Sessions { live: Arc::new(Vec::new), end: Arc::new(|_, _| false) },
+            recordings,
             last_use: Arc::new(|_, _| None),
             started,
             version: env!("CARGO_PKG_VERSION"),

@@ -50,7 +50,7 @@ pub enum Command {
     /// The hosts that run Incus
     #[command(subcommand, arg_required_else_help = false)]
     Backend(BackendCommand),
-    /// List and end the sessions of people
+    /// List, end and replay the sessions of people
     Session(SessionArgs),
     /// Show what happened: logins, sessions, commands, hosts
     Audit(AuditArgs),
@@ -195,6 +195,7 @@ impl Command {
             Self::Key(args) => args.reads_input(),
             Self::Collaborator(args) => args.reads_input(),
             Self::Backend(command) => command.reads_input(),
+            Self::Session(args) => args.reads_input(terminal),
             Self::Ban(args) => args.reads_input(terminal),
             Self::Create(args) => key_arg::read_input(&args.ssh_key),
             Self::Adopt(args) => key_arg::read_input(&args.ssh_key),
@@ -207,7 +208,6 @@ impl Command {
             | Self::Stack(_)
             | Self::Export(_)
             | Self::Logs(_)
-            | Self::Session(_)
             | Self::Audit(_)
             | Self::Status
             | Self::Reload
@@ -240,7 +240,7 @@ impl Command {
             Self::Collaborator(args) => Box::pin(collaborator::run(args, context, terminal)).await,
             Self::Logs(args) => logs::run(args, context, terminal).await,
             Self::Backend(command) => Box::pin(backend::run(command, context, terminal)).await,
-            Self::Session(args) => session::run(args, context).await,
+            Self::Session(args) => session::run(args, context, terminal).await,
             Self::Audit(args) => Box::pin(audit::run(args, context, terminal)).await,
             Self::Status => status::run(context),
             Self::Ban(args) => ban::run(args, context, terminal).await,

@@ -96,7 +96,8 @@ fn sessions() -> Vec<Example> {
         (
             "session list --past --json",
             "The same of those that ended, with when, who ended them (`client`, `container`, \
-             `sentinel`) and why.",
+             `sentinel`), why, and the `recordings` of their terminals, as `session play` takes \
+             them; it prints `id`, `began`, `bytes` and `file` of one.",
             session::example_of_past(),
         ),
     ]

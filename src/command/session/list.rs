@@ -2,7 +2,10 @@
 
 use clap::Args;
 
-use super::view::{COLUMNS, PAST_COLUMNS, SessionView};
+use super::{
+    play,
+    view::{COLUMNS, PAST_COLUMNS, SessionView},
+};
 use crate::{
     command::{
         audit::{When, read},
@@ -63,7 +66,8 @@ async fn past(args: &ListArgs, context: &Context) -> Result<Report, Failure> {
     let (filter, limit) = (args.filter(context), args.limit.unwrap_or(USUAL));
     let many = usize::try_from(limit).unwrap_or(usize::MAX);
     let records = read(context, move |reader| reader.newest(&filter, many)).await?;
-    let views: Vec<_> = records.iter().filter_map(SessionView::past).collect();
+    let stored = play::stored(context).await?;
+    let views: Vec<_> = records.iter().filter_map(|r| SessionView::past(r, &stored)).collect();
     let rows = views.iter().map(SessionView::past_row).collect();
     let report = report(&views, Table { columns: PAST_COLUMNS, rows })?;
     Ok(if views.is_empty() {

@@ -1,6 +1,7 @@
-//! `session list|kill`: who is here, who was, and out with her.
+//! `session list|kill|play`: who is here, who was, out with her, and what her terminal showed.
 
 mod list;
+mod play;
 mod view;
 
 use std::net::SocketAddr;
@@ -8,11 +9,15 @@ use std::net::SocketAddr;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-use self::list::{ListArgs, list};
+use self::{
+    list::{ListArgs, list},
+    play::{PlayArgs, play},
+};
 use super::{
     context::Context,
     failure::{Failure, Kind},
     report::{Part, Report},
+    terminal::Terminal,
 };
 use crate::model::{
     key::PublicKey,
@@ -35,6 +40,11 @@ enum SessionCommand {
     List(ListArgs),
     /// End a session: its person is told so
     Kill(KillArgs),
+    /// Play a recording on this terminal; without one, print its file
+    ///
+    /// Space pauses, the arrow keys go 5 seconds back or on, + and - change the speed, q ends. What
+    /// the file holds is asciicast v2.
+    Play(PlayArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -71,15 +81,30 @@ impl SessionArgs {
     pub(super) fn record(&self) -> Option<String> {
         match &self.command {
             SessionCommand::Kill(args) => Some(format!("session kill {}", args.id)),
+            // Who looks at what others did is to be known.
+            SessionCommand::Play(args) => Some(format!("session play {}", args.which)),
             SessionCommand::List(_) => None,
+        }
+    }
+
+    /// Whether standard input is read: the keys while a recording plays.
+    pub(super) fn reads_input(&self, terminal: &Terminal) -> bool {
+        match &self.command {
+            SessionCommand::Play(_) => terminal.pty().is_some(),
+            SessionCommand::List(_) | SessionCommand::Kill(_) => false,
         }
     }
 }
 
-pub(super) async fn run(args: &SessionArgs, context: &Context) -> Result<Report, Failure> {
+pub(super) async fn run(
+    args: &SessionArgs,
+    context: &Context,
+    terminal: &mut Terminal,
+) -> Result<Report, Failure> {
     match &args.command {
         SessionCommand::List(args) => list(args, context).await,
         SessionCommand::Kill(args) => kill(args.id, context),
+        SessionCommand::Play(args) => play(args, context, terminal).await,
     }
 }
 

@@ -8,6 +8,7 @@ use super::{super::context::Sessions, view::SessionView, *};
 use crate::{
     audit::{Actor, Ended, EndedBy, Event, Visit},
     command::{context::Environment, testing::*},
+    recording::folder::Stored,
     store::ledger::Record,
 };
 
@@ -91,6 +92,10 @@ fn the_one_that_is_named_is_ended_with_a_sentence() {
         ("session kill -1", 2),
         ("session kill", 2),
         ("session kill alice", 2),
+        ("session play ../7", 2),
+        ("session play 7.", 2),
+        ("session play 7.x", 2),
+        ("session play -7", 2),
     ] {
         assert_eq!(execute_line(line.as_bytes(), &context).status, status, "{line}");
     }
@@ -122,9 +127,15 @@ fn record() -> Record {
     Record { id: 12, line: Event::Ended(ended).line(at(3600)), hash: [0; 32] }
 }
 
+/// The recordings of two sessions.
+fn stored() -> Vec<Stored> {
+    let stored = |name: &str| Stored { name: name.parse().unwrap(), path: name.into(), bytes: 9 };
+    ["20231114T231207Z-7-1.cast", "20231114T231208Z-8-1.cast"].map(stored).to_vec()
+}
+
 #[test]
 fn a_past_session_is_read_from_its_record() {
-    let view = SessionView::past(&record()).unwrap();
+    let view = SessionView::past(&record(), &stored()).unwrap();
     assert_eq!(
         view.past_row(),
         [
@@ -135,17 +146,18 @@ fn a_past_session_is_read_from_its_record() {
             "192.0.2.1",
             "alice@alice on spot-1",
             "sentinel",
-            "an administrator ended this session\\u{1b}[2J"
+            "an administrator ended this session\\u{1b}[2J",
+            "7.1"
         ]
     );
     for seconds in ["-1", "1e300", "null"] {
         let mut odd = record();
         odd.line.detail = format!("{{\"seconds\":{seconds}}}");
-        assert_eq!(SessionView::past(&odd).unwrap().past_row()[2], "0s", "{seconds}");
+        assert_eq!(SessionView::past(&odd, &[]).unwrap().past_row()[2], "0s", "{seconds}");
     }
     let mut nobody = record();
     nobody.line.session = None;
-    assert!(SessionView::past(&nobody).is_none());
+    assert!(SessionView::past(&nobody, &stored()).is_none());
 }
 
 /// For the reference.
@@ -155,5 +167,5 @@ pub(in crate::command) fn example() -> Value {
 }
 
 pub(in crate::command) fn example_of_past() -> Value {
-    json!([SessionView::past(&record()).unwrap()])
+    json!([SessionView::past(&record(), &stored()).unwrap()])
 }

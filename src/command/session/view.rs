@@ -4,15 +4,16 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::LiveSession;
+use super::{LiveSession, play};
 use crate::{
     command::view::{age, span},
+    recording::folder::Stored,
     store::ledger::Record,
 };
 
 pub(super) const COLUMNS: &[&str] = &["ID", "STATE", "SINCE", "WHO", "FROM", "TO"];
 pub(super) const PAST_COLUMNS: &[&str] =
-    &["ID", "BEGAN", "LASTED", "WHO", "FROM", "TO", "ENDED BY", "WHY"];
+    &["ID", "BEGAN", "LASTED", "WHO", "FROM", "TO", "ENDED BY", "WHY", "RECORDED"];
 
 /// A session, open or not.
 #[derive(Serialize)]
@@ -30,6 +31,8 @@ pub(super) struct SessionView {
     account: Option<String>,
     ended_by: Option<String>,
     reason: Option<String>,
+    /// What `session play` takes; of one that is open not told.
+    recordings: Vec<String>,
 }
 
 impl SessionView {
@@ -51,17 +54,20 @@ impl SessionView {
             account: session.account.as_ref().map(ToString::to_string),
             ended_by: None,
             reason: None,
+            recordings: Vec::new(),
         }
     }
 
-    /// A session by the record of its end; `None`: it is none.
-    pub(super) fn past(record: &Record) -> Option<Self> {
+    /// A session by the record of its end, and its recordings; `None`: it is none.
+    pub(super) fn past(record: &Record, stored: &[Stored]) -> Option<Self> {
         let detail: Value = serde_json::from_str(&record.line.detail).unwrap_or_default();
         let text = |key: &str| detail[key].as_str().map(str::to_owned);
         let lasted = detail["seconds"].as_f64().filter(|s| (0.0..1e10).contains(s)).unwrap_or(0.0);
         let lasted = SignedDuration::try_from_secs_f64(lasted).unwrap_or_default();
         let until = record.at();
         let line = record.line.clone();
+        let session = line.session.and_then(|id| u64::try_from(id).ok());
+        let of_it = stored.iter().filter(|s| Some(s.name.session) == session);
         Some(Self {
             id: line.session?,
             state: "ended",
@@ -75,6 +81,7 @@ impl SessionView {
             account: text("account"),
             ended_by: text("ended_by"),
             reason: text("reason"),
+            recordings: of_it.map(|stored| play::id(&stored.name)).collect(),
         })
     }
 
@@ -98,6 +105,7 @@ impl SessionView {
             self.target.clone(),
             self.ended_by.clone().unwrap_or_default(),
             self.reason.clone().unwrap_or_default(),
+            self.recordings.join(", "),
         ]
     }
 }

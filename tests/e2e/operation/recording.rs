@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{fresh, ledger::Disk, log_in};
+use crate::console::dialogue::dialogue;
 use crate::harness::{Guest, Run, Sentinel, config, label, make_key, world};
 
 /// A sentinel that records labelled containers in this folder.
@@ -69,6 +70,8 @@ fn terminals_of_labelled_containers_are_recorded_and_nothing_else() {
     let past = sentinel.console(&["session", "list", "recorded", "--past", "-q"]);
     let session = lines[0]["containarium"]["session"].to_string();
     assert!(past.stdout.lines().any(|line| line == session), "{past:?}: {session}");
+    let recorded = sentinel.console(&["session", "list", "recorded", "--past", "--json"]);
+    assert!(recorded.stdout.contains(&format!("\"recordings\":[\"{session}.1\"]")), "{recorded:?}");
     let listed = world().client(&format!("stat -c %a {0} {0}/*", folder.display()));
     assert_eq!(listed.stdout, "700\n600\n", "{listed:?}");
 }
@@ -106,4 +109,50 @@ fn a_full_disk_ends_the_recording_and_not_the_session_unless_all_have_to_be_reco
     let run = log_in(2402, "record-full", "record-full", "echo in");
     assert_eq!((run.stdout.as_str(), run.status), ("in\n", 0), "{run:?}");
     drop(disk);
+}
+
+/// A recording with a pause of an hour in it.
+const CAST: &str = "{\"version\":2,\"width\":80,\"height\":24,\"timestamp\":1,\"title\":\"ti\\u001b]0;tle\\u0007\"}
+[0.0,\"o\",\"\\u001b[?1049hfir\\u001b[msts\"]
+[12.0,\"o\",\"second\"]
+[13.0,\"m\",\"7 bytes are missing\"]
+[3600.0,\"o\",\"late\"]
+[3600.0,\"m\",\"end\"]
+";
+
+#[test]
+fn a_recording_is_played_paused_and_sought_and_without_a_terminal_it_is_the_file() {
+    let folder = fresh("record-play");
+    let sentinel = start("alice", 2403, &folder);
+    // Of no session that there is, and never too old.
+    fs::write(folder.join("20990101T000000Z-9000001-1.cast"), CAST).unwrap();
+    let played = |words: &str, steps: &[(&str, &str)]| {
+        let ssh = "ssh -t -F $CFG -p 2403 -i $DIR/admin -l admin $DOOR";
+        dialogue(&format!("{ssh} session play {words}"), steps)
+    };
+    let run = played(
+        "9000001",
+        &[
+            ("\x1b[msts", " \x1b[C\x1b[C\x1b[C"),
+            ("second", "\x1b[D\x1b[D"),
+            // An empty screen, and from the beginning.
+            ("\x1b[H\x1b[2J", ""),
+            ("\x1b[msts", "x\x1b[?1;2cq"),
+        ],
+    );
+    assert!(run.status == 0 && !run.stdout.contains("late"), "{run:?}");
+    let (told, restored) = ("ti\\u{1b}]0;tle\\u{7} on 80x24", "\x1b[?1049l");
+    assert!(run.stdout.contains(&told.replace(" on", ", on")), "{run:?}");
+    assert!(run.stdout.contains(restored) && !run.stdout.contains("\x1b]0;"), "{run:?}");
+
+    let file = log_in(2403, "admin", "admin", "session play 9000001.1");
+    assert_eq!((file.stdout.as_str(), file.status), (CAST, 0), "{file:?}");
+    let about = sentinel.console(&["session", "play", "9000001", "--json"]);
+    assert!(about.stdout.contains("\"id\":\"9000001.1\""), "{about:?}");
+    for (which, said) in [("9000002", "no recording"), ("9000001.2", "no recording")] {
+        let none = sentinel.console(&["session", "play", which]);
+        assert!(none.status == 3 && none.stderr.contains(said), "{none:?}");
+    }
+    let record = sentinel.console(&["audit", "--kind", "command", "--json"]);
+    assert!(record.stdout.contains("\"session play 9000001\""), "{record:?}");
 }
