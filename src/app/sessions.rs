@@ -17,6 +17,7 @@ pub(super) fn at_the_door(registry: &Registry) -> Sessions {
 }
 
 fn seen((session, open): (Session, bool)) -> LiveSession {
-    let Session { id, since, person, source, target, containers, account, key } = session;
+    let Session { id, since, person, source, target, containers, account, key, certificate: _ } =
+        session;
     LiveSession { id, open, since, person, key, source, target, containers, account }
 }

@@ -432,8 +432,8 @@ mod tests {
     #[tokio::test]
     async fn one_is_ended_by_its_number_and_numbers_go_on() {
         let registry = Registry::after(41);
-        let [first, second] =
-            [(); 2].map(|()| registry.enter(session(registry.number(), "alice", "alice", 1)));
+        let [first, second] = [(); 2]
+            .map(|()| registry.enter(session(registry.number(), "alice", "alice", 1), 9).unwrap());
         assert!(registry.end_one(42, "out") && !registry.end_one(41, "out"));
         assert_eq!(&*first.ended().await, "out");
         second.open();
