@@ -2,4 +2,3 @@
 
 mod channel;
 mod flood;
-mod follower;
