@@ -21,9 +21,11 @@ const MAX_LINKS: usize = 8;
 const FIRST_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How often a file is asked for while Incus is between two of its file servers, and the pause
-/// before the next time: an instance's ends when nobody uses it, and the next starts within 50 ms.
-const TRIES: usize = 5;
-const PAUSE: Duration = Duration::from_millis(100);
+/// before the next time: an instance's ends when nobody uses it, and the next starts within 50 ms
+/// on an idle host. With twenty creations at once five times were not enough; 10 s are more than
+/// such a host needed for anything else.
+const TRIES: usize = 50;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A regular file inside an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
