@@ -20,12 +20,12 @@ const MAX_LINKS: usize = 8;
 /// its files, which takes a busy host with twenty creations at once over 10 s.
 const FIRST_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How often a file is asked for while Incus is between two of its file servers, and the pause
-/// before the next time: an instance's ends when nobody uses it, and the next starts within 50 ms
-/// on an idle host. With twenty creations at once five times were not enough; 10 s are more than
-/// such a host needed for anything else.
-const TRIES: usize = 50;
-const PAUSE: Duration = Duration::from_millis(200);
+/// How often a file is asked for while Incus is between two of its file servers. An instance's ends
+/// when the instance starts, or 15 s after its last use; it may take the socket of one that begins in
+/// that moment with it, another instance's too. Nobody reaches that one until it ends in the same way,
+/// and whoever asks meanwhile makes the next share its fate (6.0.4). So the pause is longer than that.
+const TRIES: usize = 4;
+const PAUSE: Duration = Duration::from_secs(20);
 
 /// A regular file inside an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,14 +130,14 @@ impl Client {
         path: &str,
     ) -> Result<Option<(u32, u32)>, IncusError> {
         let url = url(instance, path);
-        let answer = self.ask_file(Method::HEAD, &url, 0, CALL_DEADLINE).await?;
+        let answer = self.ask_file(Method::HEAD, &url, MAX_NAMES, CALL_DEADLINE).await?;
         Ok(answer.map(|answer| owner(&answer.headers)))
     }
 
     /// Asks for a file; `None`: there is none.
     async fn ask_file(
         &self,
-        method: Method,
+        mut method: Method,
         url: &str,
         limit: usize,
         deadline: Duration,
@@ -153,10 +153,12 @@ impl Client {
             if error.is_not_found() {
                 return Ok(None);
             }
-            // The answer to HEAD has no words.
-            let passes = error.is_between_file_servers()
-                || method == Method::HEAD && answer.status == StatusCode::INTERNAL_SERVER_ERROR;
-            if left == 0 || !passes {
+            // The answer to HEAD has no words; GET tells as much and why not.
+            if method == Method::HEAD && answer.status == StatusCode::INTERNAL_SERVER_ERROR {
+                method = Method::GET;
+                continue;
+            }
+            if left == 0 || !error.is_between_file_servers() {
                 return Err(error);
             }
             sleep(PAUSE).await;
