@@ -162,30 +162,50 @@ pub async fn execute(words: &[String], context: &Context, terminal: &mut Termina
         terminal.close_input();
     }
     let context = Context { format, ..context.clone() };
+    let record = Record { context: &context, command: &command, text: command.record() };
+    let is_recorded = record.text.is_some();
     let result = match authorize(&context.principal, command.needs()) {
         Ok(()) => command.run(&context, terminal).await,
         Err(refused) => Err(refused),
     };
-    match command.record() {
-        Some(text) => record(&context, &command, text, result.as_ref()),
-        // What was done is told all the same; what was only asked for is not wanted any more.
-        None if terminal.interrupted().is_cancelled() => {
-            return render::failure(&terminal::stopped(), format);
-        }
-        None => {}
+    record.end(result.as_ref());
+    // What was done is told all the same; what was only asked for is not wanted any more.
+    if !is_recorded && terminal.interrupted().is_cancelled() {
+        return render::failure(&terminal::stopped(), format);
     }
     render::outcome(&result, format)
 }
 
-/// The one record of a command that changes something, or was not permitted to.
-fn record(context: &Context, command: &Command, text: String, result: Result<&Report, &Failure>) {
-    context.ledger.record(Event::Command(crate::audit::Command {
-        actor: Actor::from(&context.principal),
-        command: text,
-        container: command.container(),
-        status: result.map_or_else(|f| f.kind.status(), |report| report.status),
-        failure: result.err().map(|failure| failure.message.clone()),
-    }));
+/// The one record of a command that changes something, or was not permitted to. It is written when
+/// this goes, at the latest: whoever cuts her connection leaves a record, too.
+struct Record<'a> {
+    context: &'a Context,
+    command: &'a Command,
+    text: Option<String>,
+}
+
+impl Record<'_> {
+    fn end(mut self, result: Result<&Report, &Failure>) {
+        let status = result.map_or_else(|f| f.kind.status(), |report| report.status);
+        self.put(status, result.err().map(|failure| failure.message.clone()));
+    }
+
+    fn put(&mut self, status: u8, failure: Option<String>) {
+        let Some(command) = self.text.take() else { return };
+        self.context.ledger.record(Event::Command(crate::audit::Command {
+            actor: Actor::from(&self.context.principal),
+            command,
+            container: self.command.container(),
+            status,
+            failure,
+        }));
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        self.put(Kind::Interrupted.status(), Some("its session ended before it did".to_owned()));
+    }
 }
 
 /// The text that greets somebody who typed no command.

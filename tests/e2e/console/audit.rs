@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{assert_done, assert_failed, assert_refused, console, log_in, people};
+use super::{
+    assert_done, assert_failed, assert_refused, console, dialogue::dialogue, log_in, people,
+};
 use crate::harness::{Guest, Run, Sentinel, config, world};
 
 /// The records that these words of `audit` mean.
@@ -162,4 +164,18 @@ fn the_ledger_is_followed_verified_and_asked_in_vain() {
     assert_done(&alice);
     assert_eq!(records("--limit 3").len(), 3);
     assert_eq!(records("--until 2020-01-01"), Vec::<Value>::new());
+}
+
+#[test]
+fn a_command_is_recorded_though_the_connection_is_cut_while_it_runs() {
+    let [_] = people(["audcut"]);
+    let guest = Guest::new(&world().sentinel, "b1", "audit-cut", "audcut");
+    let run =
+        dialogue("ssh -tt -F $CFG sentinel delete audit-cut", &[("[y/N] ", "kill KILL")]);
+    assert!(run.stdout.contains("delete audit-cut of audcut"), "{run:?}");
+    let records = wait_for(1, "audit-cut --kind command");
+    let detail = &records[0]["detail"];
+    assert_eq!((&detail["command"], &detail["status"]), (&"delete audit-cut".into(), &130.into()));
+    assert_eq!(detail["failure"], "its session ended before it did", "{records:?}");
+    drop(guest);
 }
