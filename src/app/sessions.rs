@@ -9,10 +9,11 @@ use crate::{
 
 /// Those of this registry.
 pub(super) fn at_the_door(registry: &Registry) -> Sessions {
-    let (live, ending) = (registry.clone(), registry.clone());
+    let (live, ending, watched) = (registry.clone(), registry.clone(), registry.clone());
     Sessions {
         live: Arc::new(move || live.sessions().into_iter().map(seen).collect()),
         end: Arc::new(move |id, sentence| ending.end_one(id, sentence)),
+        watch: Arc::new(move |id, terminal, who| watched.watch(id, terminal, who)),
     }
 }
 

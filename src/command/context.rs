@@ -32,6 +32,7 @@ use crate::{
         principal::{Principal, Role, Whose},
     },
     process,
+    recording::watch::Watch,
     recovery::Recoveries,
     store::backends::BackendFiles,
 };
@@ -77,6 +78,9 @@ pub type LiveSessions = Arc<dyn Fn() -> Vec<LiveSession> + Send + Sync>;
 /// Ends a session by its number with a sentence for its person: whether there was one.
 pub type EndSession = Arc<dyn Fn(u64, &str) -> bool + Send + Sync>;
 
+/// Lets somebody (printable) watch a session by its number: one of its terminals, or whichever there is.
+pub type WatchSession = Arc<dyn Fn(u64, Option<u32>, String) -> Option<Watch> + Send + Sync>;
+
 /// The sessions at the door.
 #[derive(Clone)]
 pub struct Sessions {
@@ -84,6 +88,19 @@ pub struct Sessions {
     pub live: LiveSessions,
     /// Ends one with a sentence for its person; `false`: none has this number.
     pub end: EndSession,
+    /// Lets somebody watch one; `None`: none has this number.
+    pub watch: WatchSession,
+}
+
+impl Sessions {
+    /// No sessions.
+    fn none() -> Self {
+        Self {
+            live: Arc::new(Vec::new),
+            end: Arc::new(|_, _| false),
+            watch: Arc::new(|_, _, _| None),
+        }
+    }
 }
 
 /// Tells when a key last opened a container.
@@ -160,7 +177,7 @@ impl Environment {
             backend_files: Arc::new(BackendFiles::new("/nonexistent/sentinel.toml".into())),
             ledger: Ledger::unkept(),
             end_sessions: Arc::new(|_, _, _| 0),
-            sessions: Sessions { live: Arc::new(Vec::new), end: Arc::new(|_, _| false) },
+            sessions: Sessions::none(),
             recordings,
             last_use: Arc::new(|_, _| None),
             started,

@@ -50,7 +50,7 @@ pub enum Command {
     /// The hosts that run Incus
     #[command(subcommand, arg_required_else_help = false)]
     Backend(BackendCommand),
-    /// List, end and replay the sessions of people
+    /// List, end, watch and replay the sessions of people
     Session(SessionArgs),
     /// Show what happened: logins, sessions, commands, hosts
     Audit(AuditArgs),

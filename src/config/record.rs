@@ -13,6 +13,8 @@ pub struct Record {
     pub path: PathBuf,
     /// What is typed is recorded, too: passwords as well.
     pub input: bool,
+    /// People are told on their terminal that somebody watches it.
+    pub tell_watched: bool,
     /// The longest recording.
     pub max_size: Size,
     /// All of them together: beyond it the oldest go.

@@ -7,7 +7,7 @@ use russh::{ChannelMsg, ChannelReadHalf, Sig};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{forward::SPILL, session::size};
+use super::forward::SPILL;
 use crate::command::terminal::{Feed, Piece, Size};
 
 /// What ends a session before its command does.
@@ -96,7 +96,7 @@ impl Intake {
             Some(ChannelMsg::Eof) => self.ended = true,
             Some(ChannelMsg::WindowChange { col_width, row_height, .. }) => {
                 if let Some(resize) = &self.resize {
-                    resize.send_replace(size(col_width, row_height));
+                    resize.send_replace(Size::asked(col_width, row_height));
                 }
             }
             Some(_) => {}

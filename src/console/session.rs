@@ -147,7 +147,7 @@ async fn first_request(read: &mut ChannelReadHalf, visit: &Visit) -> Option<Aske
             Some(ChannelMsg::RequestPty {
                 term, col_width, row_height, terminal_modes, ..
             }) => {
-                let (term, size) = (printable(&term, MAX_TERM), size(col_width, row_height));
+                let (term, size) = (printable(&term, MAX_TERM), Size::asked(col_width, row_height));
                 pty = Some(AskedPty { term, size, modes: terminal_modes });
                 continue;
             }
@@ -235,25 +235,14 @@ async fn close(write: &ChannelWriteHalf<Msg>, status: u32) {
     let _ = write.close().await;
 }
 
-/// Cells of a terminal as they are asked for. Zero is what clients send who do not know, and is not
-/// to be taken for a size (RFC 4254, section 6.2).
-pub(super) fn size(columns: u32, rows: u32) -> Size {
-    let cells = |asked: u32, unknown| match u16::try_from(asked) {
-        Ok(0) => unknown,
-        Ok(cells) => cells,
-        Err(_) => u16::MAX,
-    };
-    Size { columns: cells(columns, Size::USUAL.columns), rows: cells(rows, Size::USUAL.rows) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_terminal_without_a_size_has_the_usual_one() {
-        assert_eq!(size(0, 0), Size { columns: 80, rows: 24 });
-        assert_eq!(size(132, 0), Size { columns: 132, rows: 24 });
-        assert_eq!(size(u32::MAX, 1), Size { columns: u16::MAX, rows: 1 });
+        assert_eq!(Size::asked(0, 0), Size { columns: 80, rows: 24 });
+        assert_eq!(Size::asked(132, 0), Size { columns: 132, rows: 24 });
+        assert_eq!(Size::asked(u32::MAX, 1), Size { columns: u16::MAX, rows: 1 });
     }
 }

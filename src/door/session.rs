@@ -15,7 +15,7 @@ use super::{
     observe::Observed,
     pipe::{End, Ended, Pipe},
     recorded::{Recorded, tell_as_openssh, visit},
-    registry::{Entry, Session},
+    registry::{Call, Entry, Session},
     tapped::{is_recorded, tap},
     tunnel,
     upstream::{self, Upstream, Visitor},
@@ -63,10 +63,15 @@ pub async fn serve(shared: &Shared, socket: Socket, peer: SocketAddr, admitted: 
     // Boxed, here and below: a session that idles keeps no room for how it began and will end.
     let Some(live) = Box::pin(open(shared, socket, (id, peer), admitted)).await else { return };
     let Live { mut pipe, entry, recorded, _console } = live;
-    let ended = tokio::select! {
-        biased;
-        sentence = entry.ended() => Err(sentence),
-        ended = pipe.run() => Ok(ended),
+    let ended = loop {
+        tokio::select! {
+            biased;
+            call = entry.called() => match call {
+                Call::End(sentence) => break Err(sentence),
+                Call::Watchers(new) => pipe.tap.join(new),
+            },
+            ended = pipe.run() => break Ok(ended),
+        }
     };
     Box::pin(finish(*pipe, ended, recorded)).await;
 }
@@ -343,8 +348,11 @@ async fn join(
         return None;
     }
     let session_id = *connection.transport.session_id()?;
-    let intercept = Intercept::new(shared.keys.host.clone(), session_id, upstream.own)
+    let mut intercept = Intercept::new(shared.keys.host.clone(), session_id, upstream.own)
         .with_host_key_algorithm(connection.transport.host_key_algorithm());
+    if tap.is_there() && shared.config.borrow().record.tell_watched {
+        intercept = intercept.with_reserve();
+    }
     // Only OpenSSH is known to understand the announcement; it costs others a refusal.
     let is_openssh = |i: &str| i.starts_with("SSH-2.0-OpenSSH_");
     if connection.transport.peer_ident().is_some_and(is_openssh) {
@@ -357,7 +365,9 @@ async fn join(
 
 /// Passes the end of one side on to the other, and tells it.
 async fn finish(pipe: Pipe, ended: Result<Ended, Arc<str>>, recorded: Recorded) {
-    let Pipe { client, upstream, observed, .. } = pipe;
+    let Pipe { client, upstream, observed, tap, .. } = pipe;
+    // Those who watch need not wait for goodbyes.
+    drop(tap);
     let (by, why) = match &ended {
         Err(sentence) => (EndedBy::Sentinel, sentence.to_string()),
         Ok(Ended { by: End::Client, how }) => (EndedBy::Client, how.to_string()),

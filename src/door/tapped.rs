@@ -1,4 +1,5 @@
-//! Which sessions are recorded: by the configuration, the container, and who comes.
+//! Which sessions are recorded: by the configuration, the container, and who comes. Those on containers
+//! can be watched.
 
 use std::net::SocketAddr;
 
@@ -10,10 +11,14 @@ use crate::{
     recording::{Facts, Tap},
 };
 
-/// The tap on a session of this permit: one that records, or none.
+/// The tap on a session of this permit, if it has one: one that records, or one for those who watch.
 pub(super) fn tap(shared: &Shared, permit: &Permit, (session, source): (u64, SocketAddr)) -> Tap {
+    match permit.target() {
+        Target::Container { .. } | Target::Choice(_) => {}
+        Target::Console | Target::Route(_) | Target::Tunnel(_) => return Tap::default(),
+    }
     if !is_recorded(shared, permit) {
-        return Tap::default();
+        return Tap::unrecorded();
     }
     let facts = Facts {
         session,

@@ -39,6 +39,18 @@ pub struct Size {
 impl Size {
     /// What a terminal without a size is taken for: the VT100's.
     pub const USUAL: Self = Self { columns: 80, rows: 24 };
+
+    /// Cells of a terminal as they are asked for. Zero is what clients send who do not know, and is
+    /// not to be taken for a size (RFC 4254, section 6.2).
+    #[must_use]
+    pub fn asked(columns: u32, rows: u32) -> Self {
+        let cells = |asked: u32, unknown| match u16::try_from(asked) {
+            Ok(0) => unknown,
+            Ok(cells) => cells,
+            Err(_) => u16::MAX,
+        };
+        Self { columns: cells(columns, Self::USUAL.columns), rows: cells(rows, Self::USUAL.rows) }
+    }
 }
 
 /// A terminal for the command.

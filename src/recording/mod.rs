@@ -1,6 +1,6 @@
-//! Recordings of terminals, as asciicast v2 files. `door` holds a [`Tap`] for each session that is
-//! recorded and shows it the packets; one thread writes. A session never waits for the disk: what
-//! finds the queue full is left out, and the recording says how much. Never recorded is what has no
+//! Recordings of terminals, as asciicast v2 files, and those who watch them live. `door` holds a [`Tap`]
+//! for each session on a container and shows it the packets; one thread writes. A session never waits for the disk: what
+//! finds the queue full is left out, and the recording says how much. Neither recorded nor watched is what has no
 //! terminal: commands, `sftp`, `scp`, forwards.
 
 pub mod cast;
@@ -9,6 +9,7 @@ mod tap;
 mod terminals;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 mod writer;
 
 use std::{

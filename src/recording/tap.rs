@@ -1,5 +1,6 @@
-//! What a session shows on its terminals, led to the recordings of it. The pipe of the session holds
-//! it; it never waits.
+//! What a session shows on its terminals, led to the recordings of it and to those who watch. The pipe
+//! of the session holds it; it never waits. While nobody watches and nothing is recorded, data passes
+//! it unread.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -10,8 +11,9 @@ use super::{
     cast::Code,
     folder::Name,
     terminals::{Seen, Terminals},
+    watch::{Audience, Watcher},
 };
-use crate::clock;
+use crate::{clock, wire::message};
 
 /// What a recording is of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,13 +28,15 @@ pub struct Facts {
     pub target: String,
 }
 
-/// The terminals of one session; of one that is not recorded, nothing.
+/// The terminals of one session; of one that nobody may watch, nothing.
 #[derive(Default)]
 pub struct Tap(Option<Box<Inner>>);
 
+#[derive(Default)]
 struct Inner {
     terminals: Terminals,
-    sinks: Sinks,
+    recorded: Option<Sinks>,
+    audience: Audience,
 }
 
 struct Sinks {
@@ -44,25 +48,82 @@ struct Sinks {
 }
 
 impl Tap {
+    /// For a session that is not recorded, and may be watched.
+    #[must_use]
+    pub fn unrecorded() -> Self {
+        Self(Some(Box::default()))
+    }
+
     /// Records the terminals of this session.
     #[must_use]
     pub fn new(facts: Facts, recorder: Recorder, input: bool) -> Self {
         let sinks = Sinks { facts: Arc::new(facts), recorder, input, recordings: Vec::new() };
-        Self(Some(Box::new(Inner { terminals: Terminals::default(), sinks })))
+        Self(Some(Box::new(Inner { recorded: Some(sinks), ..Inner::default() })))
+    }
+
+    /// Whether the session may be watched.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Lines for terminals of the session, each with the client's number of its channel: who watches.
+    pub fn lines(&mut self) -> Vec<(u32, String)> {
+        self.0.as_deref_mut().map(|inner| inner.audience.lines()).unwrap_or_default()
     }
 
     /// A packet from the client passes.
     pub fn from_client(&mut self, packet: &[u8]) {
-        if let Some(Inner { terminals, sinks }) = self.0.as_deref_mut() {
-            terminals.client_sent(packet, |number, seen| sinks.on(number, seen));
+        if let Some(inner) = self.0.as_deref_mut().filter(|inner| inner.wants(packet)) {
+            let Inner { terminals, recorded, audience } = inner;
+            terminals.client_sent(packet, |n, seen| tell(recorded, audience, n, seen));
+            inner.settle(packet);
         }
     }
 
     /// A packet from the container passes.
     pub fn from_upstream(&mut self, packet: &[u8]) {
-        if let Some(Inner { terminals, sinks }) = self.0.as_deref_mut() {
-            terminals.upstream_sent(packet, |number, seen| sinks.on(number, seen));
+        if let Some(inner) = self.0.as_deref_mut().filter(|inner| inner.wants(packet)) {
+            let Inner { terminals, recorded, audience } = inner;
+            terminals.upstream_sent(packet, |n, seen| tell(recorded, audience, n, seen));
+            inner.settle(packet);
         }
+    }
+
+    /// Lets these watch, and those go who do not any more.
+    pub fn join(&mut self, new: Vec<Watcher>) {
+        if let Some(Inner { terminals, audience, .. }) = self.0.as_deref_mut() {
+            audience.join(new);
+            audience.settle(clock::now(), terminals);
+        }
+    }
+}
+
+impl Inner {
+    /// Whether somebody looks at this packet.
+    fn wants(&self, packet: &[u8]) -> bool {
+        self.recorded.is_some() || !self.audience.is_empty() || !is_data(packet)
+    }
+
+    /// After a packet: terminals may have begun or ended, and watchers gone.
+    fn settle(&mut self, packet: &[u8]) {
+        let Self { terminals, audience, .. } = self;
+        if audience.has_left() || !audience.is_empty() && !is_data(packet) {
+            audience.settle(clock::now(), terminals);
+        }
+    }
+}
+
+fn is_data(packet: &[u8]) -> bool {
+    matches!(packet.first(), Some(&(message::CHANNEL_DATA | message::CHANNEL_EXTENDED_DATA)))
+}
+
+fn tell(recorded: &mut Option<Sinks>, audience: &mut Audience, number: u32, seen: Seen<'_>) {
+    if !audience.is_empty() {
+        audience.on(clock::now(), number, &seen);
+    }
+    if let Some(sinks) = recorded {
+        sinks.on(number, seen);
     }
 }
 

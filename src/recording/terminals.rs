@@ -46,6 +46,17 @@ struct Channel {
     running: Option<u32>,
 }
 
+/// A terminal on which something runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Running {
+    /// Its number in the connection, from 1.
+    pub(super) number: u32,
+    /// The client's number for its channel.
+    pub(super) near: u32,
+    /// Columns and rows.
+    pub(super) size: (u32, u32),
+}
+
 /// The terminals of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Terminals {
@@ -55,6 +66,19 @@ pub(super) struct Terminals {
 }
 
 impl Terminals {
+    /// Those on which something runs.
+    pub(super) fn running(&self) -> impl Iterator<Item = Running> {
+        self.channels.iter().filter_map(|channel| {
+            let size = channel.shape.as_ref().map_or((0, 0), |shape| shape.size);
+            Some(Running { number: channel.running?, near: channel.near, size })
+        })
+    }
+
+    /// How many have begun.
+    pub(super) fn began(&self) -> u32 {
+        self.began
+    }
+
     /// A packet from the client passes; tells what it does to which terminal, by number.
     pub(super) fn client_sent<'a>(&mut self, packet: &'a [u8], seen: impl FnMut(u32, Seen<'a>)) {
         let Some((kind, body)) = packet.split_first() else { return };
@@ -119,14 +143,15 @@ impl Terminals {
             }
             b"window-change" => {
                 let size = (r.uint32()?, r.uint32()?);
-                match (&mut channel.shape, channel.running) {
-                    (_, Some(number)) => seen(number, Seen::Resized(size)),
-                    (Some(shape), None) => shape.size = size,
-                    (None, None) => {}
+                if let Some(shape) = &mut channel.shape {
+                    shape.size = size;
+                }
+                if let Some(number) = channel.running {
+                    seen(number, Seen::Resized(size));
                 }
             }
             b"shell" | b"exec" if channel.running.is_none() => {
-                if let Some(shape) = channel.shape.take() {
+                if let Some(shape) = channel.shape.clone() {
                     self.began += 1;
                     self.running += 1;
                     channel.running = Some(self.began);

@@ -21,6 +21,7 @@ fn config(max_size: u64, max_total: u64) -> Record {
         sessions: Recorded::Labelled,
         path: "/nonexistent".into(),
         input: false,
+        tell_watched: true,
         max_size: size(max_size),
         max_total: size(max_total),
         retention: Duration::from_secs(86_400),

@@ -1,8 +1,11 @@
-//! `session list|kill|play`: who is here, who was, out with her, and what her terminal showed.
+//! `session list|kill|watch|play`: who is here, who was, out with her, what her terminal shows, and what
+//! it showed.
 
+mod keys;
 mod list;
 mod play;
 mod view;
+mod watch;
 
 use std::net::SocketAddr;
 
@@ -12,6 +15,7 @@ use jiff::Timestamp;
 use self::{
     list::{ListArgs, list},
     play::{PlayArgs, play},
+    watch::{WatchArgs, watch},
 };
 use super::{
     context::Context,
@@ -40,6 +44,11 @@ enum SessionCommand {
     List(ListArgs),
     /// End a session: its person is told so
     Kill(KillArgs),
+    /// Look at what a session's terminal shows, from now on
+    ///
+    /// Nothing can be typed; q ends. What the screen shows already comes when it is drawn again.
+    /// Without a terminal it is printed as it comes.
+    Watch(WatchArgs),
     /// Play a recording on this terminal; without one, print its file
     ///
     /// Space pauses, the arrow keys go 5 seconds back or on, + and - change the speed, q ends. What
@@ -81,16 +90,17 @@ impl SessionArgs {
     pub(super) fn record(&self) -> Option<String> {
         match &self.command {
             SessionCommand::Kill(args) => Some(format!("session kill {}", args.id)),
-            // Who looks at what others did is to be known.
+            // Who looks at what others do and did is to be known.
+            SessionCommand::Watch(args) => Some(format!("session watch {}", args.which)),
             SessionCommand::Play(args) => Some(format!("session play {}", args.which)),
             SessionCommand::List(_) => None,
         }
     }
 
-    /// Whether standard input is read: the keys while a recording plays.
+    /// Whether standard input is read: the keys while something is shown.
     pub(super) fn reads_input(&self, terminal: &Terminal) -> bool {
         match &self.command {
-            SessionCommand::Play(_) => terminal.pty().is_some(),
+            SessionCommand::Play(_) | SessionCommand::Watch(_) => terminal.pty().is_some(),
             SessionCommand::List(_) | SessionCommand::Kill(_) => false,
         }
     }
@@ -104,6 +114,7 @@ pub(super) async fn run(
     match &args.command {
         SessionCommand::List(args) => list(args, context).await,
         SessionCommand::Kill(args) => kill(args.id, context),
+        SessionCommand::Watch(args) => watch(args, context, terminal).await,
         SessionCommand::Play(args) => play(args, context, terminal).await,
     }
 }

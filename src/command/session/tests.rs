@@ -4,11 +4,15 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::{super::context::Sessions, view::SessionView, *};
+use super::{
+    super::context::{LiveSessions, Sessions},
+    view::SessionView,
+    *,
+};
 use crate::{
     audit::{Actor, Ended, EndedBy, Event, Visit},
     command::{context::Environment, testing::*},
-    recording::folder::Stored,
+    recording::{Tap, folder::Stored, watch::pair},
     store::ledger::Record,
 };
 
@@ -40,6 +44,12 @@ fn door() -> (Context, Killed) {
         end: Arc::new(move |id, sentence| {
             said.lock().unwrap().push((id, sentence.to_owned()));
             id != 8
+        }),
+        watch: Arc::new(|id, terminal, who| {
+            let (watcher, watch) = pair(who, terminal, Arc::default());
+            let mut tap = Tap::unrecorded();
+            tap.join(vec![watcher]);
+            (id != 8).then_some(watch)
         }),
     };
     let context = context(admin());
@@ -100,6 +110,36 @@ fn the_one_that_is_named_is_ended_with_a_sentence() {
         assert_eq!(execute_line(line.as_bytes(), &context).status, status, "{line}");
     }
     assert_eq!(ended.lock().unwrap().len(), 2, "nobody else");
+}
+
+#[test]
+fn a_session_that_ends_ends_those_who_watch_it() {
+    let (context, _) = door();
+    let watched = execute_line(b"session watch 7", &context);
+    assert_eq!((watched.status, watched.stderr.as_str()), (0, "note: session 7 ended\n"));
+    for (line, status, said) in [
+        ("session watch 7.0", 3, "terminal 7.0 has ended"),
+        ("session watch 7 --json", 2, "no JSON"),
+        // It ended in between.
+        ("session watch 8", 3, "no session 8"),
+        ("session watch 10", 3, "no session 10"),
+        ("session watch alice", 2, "the number of a session"),
+        ("session watch", 2, "ID"),
+    ] {
+        let run = execute_line(line.as_bytes(), &context);
+        let text = format!("{}{}", run.stdout, run.stderr);
+        assert!(run.status == status && text.contains(said), "{line}: {run:?}");
+    }
+    let mut own = (context.sessions.live)().remove(0);
+    own.containers.clear();
+    let live: LiveSessions = Arc::new(move || vec![own.clone()]);
+    let sessions = Sessions { live, ..context.sessions.clone() };
+    let environment = Environment { sessions, ..Environment::clone(&context.environment) };
+    let context = Context { environment: Arc::new(environment), ..context };
+    let console = execute_line(b"session watch 7", &context);
+    assert!(console.status == 4 && console.stderr.contains("leads to no container"), "{console:?}");
+    let member = Context { principal: member("alice"), ..context };
+    assert_eq!(execute_line(b"session watch 7", &member).status, 77);
 }
 
 fn record() -> Record {

@@ -33,6 +33,7 @@ pub(super) fn record(
     let sessions = section.or("sessions", Recorded::Off, choice(&choices));
     let folder = section.or("path", state_dir.join("recordings"), path(base));
     let input = section.or("input", false, boolean);
+    let tell_watched = section.or("tell_watched", true, boolean);
     let max_size = section.or_written("max_size", "100MB", size(MIN_SIZE));
     let max_total = section.or_written("max_total", "5GB", size(MIN_TOTAL));
     let retention =
@@ -42,6 +43,7 @@ pub(super) fn record(
         sessions: sessions?,
         path: folder?,
         input: input?,
+        tell_watched: tell_watched?,
         max_size: max_size?,
         max_total: max_total?,
         retention: retention?,

@@ -19,17 +19,19 @@ fn every_key_about_recordings_is_read_and_has_a_default() {
         sessions: Recorded::Off,
         path: "/var/lib/containarium/recordings".into(),
         input: false,
+        tell_watched: true,
         max_size: size("100MB"),
         max_total: size("5GB"),
         retention: Duration::from_secs(30 * 86_400),
     };
     assert_eq!(good(&minimal()).record, defaults);
-    let text = "[record]\nsessions = 'collaborators'\npath = 'r'\ninput = true\n\
+    let text = "[record]\nsessions = 'collaborators'\npath = 'r'\ninput = true\ntell_watched = false\n\
                 max_size = '64KiB'\nmax_total = '1MiB'\nretention = '1d'\n";
     let all = Record {
         sessions: Recorded::Collaborators,
         path: "/etc/containarium/r".into(),
         input: true,
+        tell_watched: false,
         max_size: size("64KiB"),
         max_total: size("1MiB"),
         retention: Duration::from_secs(86_400),
@@ -52,6 +54,7 @@ fn mistakes_about_recordings_are_told() {
         ("max_size = 5", "quotes"),
         ("retention = '1h'", "1h"),
         ("input = 'yes'", "true or false"),
+        ("tell_watched = 'yes'", "true or false"),
     ] {
         let text = format!("{}[record]\n{line}\n", minimal());
         let problems = parse(&text, "f", Path::new("/")).unwrap_err();

@@ -5,8 +5,11 @@
 //! matched by order: it travels on under a name that the other side refuses, and the refusal is
 //! replaced if the door has the answer.
 
+mod reserve;
+
 use std::sync::Arc;
 
+pub use self::reserve::Reserve;
 use super::{pipe::End, unknown::Unknown};
 use crate::wire::{
     codec::{Reader, Write},
@@ -59,6 +62,8 @@ pub struct Intercept {
     proof: Option<(u64, Vec<u8>)>,
     /// What went on from the client, and from the far side, and may come back refused.
     unknown: [Unknown; 2],
+    /// Room for lines of ours on terminals, where there may be some.
+    reserve: Option<Box<Reserve>>,
 }
 
 impl Intercept {
@@ -73,7 +78,20 @@ impl Intercept {
             owed: 0,
             proof: None,
             unknown: [Unknown::default(), Unknown::default()],
+            reserve: None,
         }
+    }
+
+    /// Keeps room for lines of ours on terminals.
+    #[must_use]
+    pub fn with_reserve(mut self) -> Self {
+        self.reserve = Some(Box::default());
+        self
+    }
+
+    /// The room for lines of ours, if any is kept.
+    pub fn reserve(&mut self) -> Option<&mut Reserve> {
+        self.reserve.as_deref_mut()
     }
 
     /// Proves RSA keys with `algorithm`, the one agreed on in the key exchange, where that is one of
@@ -115,9 +133,16 @@ impl Intercept {
             Some(message::USERAUTH_REQUEST) => Ok(Verdict::Drop),
             Some(0..=79) | None => Err(Error::Protocol("unexpected message after authentication")),
             Some(message::GLOBAL_REQUEST) => self.on_client_request(packet),
-            Some(message::CHANNEL_OPEN) => self.on_open(packet),
-            Some(_) => Ok(Verdict::Forward),
+            Some(message::CHANNEL_OPEN) => match self.on_open(packet)? {
+                Verdict::Forward => Ok(self.reserve_from_client(packet)),
+                other @ (Verdict::Replace(_) | Verdict::Drop) => Ok(other),
+            },
+            Some(_) => Ok(self.reserve_from_client(packet)),
         }
+    }
+
+    fn reserve_from_client(&mut self, packet: &[u8]) -> Verdict {
+        self.reserve.as_deref_mut().map_or(Verdict::Forward, |r| r.from_client(packet))
     }
 
     /// A packet from the container's sshd.
@@ -125,6 +150,9 @@ impl Intercept {
     /// # Errors
     /// It may not come after authentication, or is malformed.
     pub fn from_upstream(&mut self, packet: &[u8]) -> Result<Verdict, Error> {
+        if let Some(reserve) = &mut self.reserve {
+            reserve.from_upstream(packet);
+        }
         match packet.first().copied() {
             Some(0..=79) | None => Err(Error::Protocol("unexpected message after authentication")),
             Some(message::GLOBAL_REQUEST) => on_upstream_request(packet),

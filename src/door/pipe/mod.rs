@@ -70,7 +70,7 @@ pub struct Pipe {
     pub intercept: Intercept,
     /// What passed.
     pub observed: Observed,
-    /// What is recorded of it.
+    /// What is recorded and watched of it.
     pub tap: Tap,
 }
 
@@ -93,6 +93,7 @@ impl Pipe {
         loop {
             self.pump(End::Client)?;
             self.pump(End::Upstream)?;
+            self.speak()?;
             self.rekey()?;
             let mut progress = self.drain(End::Client, cx)?;
             progress |= self.drain(End::Upstream, cx)?;
@@ -146,6 +147,32 @@ impl Pipe {
             }
             source.transport.consume();
         }
+    }
+
+    /// Sends what is ours: lines for terminals, and what is kept back of windows for them.
+    fn speak(&mut self) -> Result<(), Ended> {
+        let Self { client, upstream, intercept, tap, .. } = self;
+        let Some(reserve) = intercept.reserve() else { return Ok(()) };
+        for (near, line) in tap.lines() {
+            reserve.say(near, &line);
+        }
+        if !reserve.is_due() {
+            return Ok(());
+        }
+        for (side, by) in [(&mut *client, End::Client), (&mut *upstream, End::Upstream)] {
+            while side.can_take() {
+                let packet = match by {
+                    End::Client => reserve.next_for_client(),
+                    End::Upstream => reserve.next_for_upstream(),
+                };
+                let Some(packet) = packet else { break };
+                side.transport.send(&[&packet]).map_err(|e| Ended { by, how: e.into() })?;
+            }
+        }
+        if client.can_take() && upstream.can_take() {
+            reserve.settled();
+        }
+        Ok(())
     }
 
     fn rekey(&mut self) -> Result<(), Ended> {

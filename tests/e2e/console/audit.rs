@@ -170,8 +170,7 @@ fn the_ledger_is_followed_verified_and_asked_in_vain() {
 fn a_command_is_recorded_though_the_connection_is_cut_while_it_runs() {
     let [_] = people(["audcut"]);
     let guest = Guest::new(&world().sentinel, "b1", "audit-cut", "audcut");
-    let run =
-        dialogue("ssh -tt -F $CFG sentinel delete audit-cut", &[("[y/N] ", "kill KILL")]);
+    let run = dialogue("ssh -tt -F $CFG sentinel delete audit-cut", &[("[y/N] ", "kill KILL")]);
     assert!(run.stdout.contains("delete audit-cut of audcut"), "{run:?}");
     let records = wait_for(1, "audit-cut --kind command");
     let detail = &records[0]["detail"];

@@ -18,6 +18,7 @@ mod local;
 mod logs;
 mod resize;
 mod session;
+mod session_watch;
 mod shell;
 mod stack;
 mod team;

@@ -1,7 +1,6 @@
 //! `session play ID`: a recording on the terminal of whoever plays it, or the file itself where there is
 //! none.
 
-mod keys;
 mod player;
 mod reel;
 
@@ -17,10 +16,10 @@ use tokio::{
 };
 
 use self::{
-    keys::Keys,
     player::{Player, Step},
     reel::{Frame, Reel},
 };
+use super::keys::Keys;
 use crate::{
     clock,
     command::{
@@ -45,7 +44,7 @@ const MAX_REMARKS: usize = 10;
 
 /// Puts a terminal right, whatever was shown on it: the ordinary screen, modes, keypad, colours,
 /// character set, and a cursor that is seen.
-const RESTORE: &str = "\x1b[?1049l\x1b[!p\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\
+pub(super) const RESTORE: &str = "\x1b[?1049l\x1b[!p\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\
     \x1b[?2004l\x1b[?1l\x1b[?7h\x1b>\x1b[r\x1b[0m\x1b(B\x0f\x1b[?25h";
 
 /// An empty screen.
@@ -59,11 +58,11 @@ pub(super) struct PlayArgs {
     pub(super) which: Which,
 }
 
-/// Which recording is meant.
+/// Which terminal of which session is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Which {
-    session: u64,
-    terminal: Option<u32>,
+    pub(super) session: u64,
+    pub(super) terminal: Option<u32>,
 }
 
 impl FromStr for Which {
@@ -75,7 +74,7 @@ impl FromStr for Which {
             None => (text, None),
         };
         let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-        let form = "a recording is the number of its session, or 42.2 for another of its terminals";
+        let form = "it is the number of a session, or 42.2 for the second of its terminals";
         if !is_number(session) || !terminal.is_none_or(is_number) {
             return Err(form);
         }

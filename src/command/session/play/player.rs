@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::keys::Key;
+use super::super::keys::Key;
 
 /// What an arrow key is worth.
 const SEEK: Duration = Duration::from_secs(5);

@@ -1,6 +1,7 @@
 //! A pipe between two endpoints over small buffers, with key exchanges from every side at once.
 
 mod clock;
+mod lines;
 
 use std::{cell::Cell, sync::Arc, time::Duration};
 

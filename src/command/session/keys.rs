@@ -1,5 +1,5 @@
-//! What is typed while a recording plays. Pure. Terminals answer to what recordings ask them: that is
-//! typed as well, and means nothing.
+//! What is typed while a recording plays, or while somebody watches. Pure. Terminals answer to what
+//! they are shown: that is typed as well, and means nothing.
 
 /// A key that means something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,10 +15,13 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use crate::model::{
-    key::PublicKey,
-    name::{Account, ContainerName},
-    principal::Whose,
+use crate::{
+    model::{
+        key::PublicKey,
+        name::{Account, ContainerName},
+        principal::Whose,
+    },
+    recording::watch::{self as watching, Watch, Watcher},
 };
 
 /// Endings that are remembered for connections on their way: more than are made within a login's
@@ -87,7 +90,9 @@ struct Live {
 #[derive(Default)]
 struct End {
     sentence: OnceLock<Arc<str>>,
-    said: Notify,
+    /// Those who want to watch, until the session's task takes them in.
+    watchers: Mutex<Vec<Watcher>>,
+    said: Arc<Notify>,
     /// The far side is there: nobody waits for it any more.
     is_open: AtomicBool,
 }
@@ -97,6 +102,15 @@ impl End {
     fn say(&self, sentence: Arc<str>) {
         let _ = self.sentence.set(sentence);
         self.said.notify_one();
+    }
+
+    fn join(&self, watcher: Watcher) {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner).push(watcher);
+        self.said.notify_one();
+    }
+
+    fn new_watchers(&self) -> Vec<Watcher> {
+        std::mem::take(&mut self.watchers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits until it is said.
@@ -202,6 +216,17 @@ impl Registry {
         let lists = self.lock();
         let live = lists.sessions.get(&id);
         live.map(|live| live.end.say(sentence.into())).is_some()
+    }
+
+    /// Lets `who` (printable) watch the session of this number: one of its terminals, or whichever
+    /// there is. `None`: there is no such session.
+    #[must_use]
+    pub fn watch(&self, id: u64, terminal: Option<u32>, who: String) -> Option<Watch> {
+        let lists = self.lock();
+        let end = &lists.sessions.get(&id)?.end;
+        let (watcher, watch) = watching::pair(who, terminal, Arc::clone(&end.said));
+        end.join(watcher);
+        Some(watch)
     }
 
     /// How many sessions live, now and later.
@@ -314,6 +339,14 @@ impl Drop for Starting {
     }
 }
 
+/// What a session that goes on is called for.
+pub enum Call {
+    /// To end, with this sentence for its person.
+    End(Arc<str>),
+    /// These want to watch, and those who did may have gone.
+    Watchers(Vec<Watcher>),
+}
+
 /// A session's place in the list; dropping it takes it out.
 pub struct Entry {
     registry: Registry,
@@ -331,6 +364,19 @@ impl Entry {
     pub async fn ended(&self) -> Arc<str> {
         self.end.heard().await
     }
+
+    /// Waits until somebody ends this session, or watches it, or watches it no more.
+    pub async fn called(&self) -> Call {
+        let new = self.end.new_watchers();
+        if self.end.sentence.get().is_none() && new.is_empty() {
+            self.end.said.notified().await;
+        }
+        match self.end.sentence.get() {
+            Some(sentence) => Call::End(Arc::clone(sentence)),
+            None if new.is_empty() => Call::Watchers(self.end.new_watchers()),
+            None => Call::Watchers(new),
+        }
+    }
 }
 
 impl Drop for Entry {
@@ -342,120 +388,4 @@ impl Drop for Entry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_before_authentication_are_limited_and_given_back() {
-        let registry = Registry::default();
-        let a: IpAddr = "192.0.2.1".parse().unwrap();
-        let mapped: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
-        let b: IpAddr = "2001:db8::1".parse().unwrap();
-        let neighbour: IpAddr = "2001:db8::ffff:2".parse().unwrap();
-        let mut held: Vec<_> = (0..2).map(|_| registry.start(a, 2, 5).unwrap()).collect();
-        assert!(registry.start(mapped, 2, 5).is_none(), "per source");
-        held.extend([b, neighbour].map(|s| registry.start(s, 2, 5).unwrap()));
-        assert!(registry.start(b, 2, 5).is_none(), "one /64 is one source");
-        held.push(registry.start("192.0.2.9".parse().unwrap(), 2, 5).unwrap());
-        assert!(registry.start("192.0.2.8".parse().unwrap(), 2, 5).is_none(), "in all");
-        held.clear();
-        assert_eq!(registry.connections(), 0);
-        assert!(registry.lock().starting.is_empty());
-        assert!(registry.start(a, 2, 5).is_some());
-    }
-
-    fn session(id: u64, container: &str, account: &str, key: u8) -> Session {
-        let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
-        blob.extend_from_slice(&[key; 32]);
-        Session {
-            id,
-            since: Timestamp::UNIX_EPOCH,
-            person: "p".into(),
-            source: "192.0.2.1:1".parse().unwrap(),
-            target: "t".into(),
-            containers: vec![container.parse().unwrap()],
-            account: Some(account.parse().unwrap()),
-            key: PublicKey::from_blob(&blob).ok(),
-            certificate: None,
-        }
-    }
-
-    #[test]
-    fn one_person_has_so_many_sessions_and_leaves_those_of_others_alone() {
-        let registry = Registry::default();
-        let enter = |key, certificate: Option<&str>| {
-            let session = session(registry.number(), "box", "alice", key);
-            let certificate = certificate.map(str::to_owned);
-            registry.enter(Session { certificate, ..session }, 2)
-        };
-        let mut hers: Vec<_> = (0..2).map(|_| enter(1, None).unwrap()).collect();
-        assert!(enter(1, None).is_none());
-        assert!(enter(2, None).is_some());
-        hers.pop();
-        hers.push(enter(1, None).unwrap());
-        assert_eq!(registry.sessions().len(), 2);
-        // A certificate names its person, with whatever key it is for.
-        let certified = [(1, "bob"), (3, "bob"), (4, "bob"), (4, "carol")];
-        let entered = certified.map(|(key, id)| enter(key, Some(id)));
-        assert_eq!(entered.map(|entry| entry.is_some()), [true, true, false, true]);
-    }
-
-    #[tokio::test]
-    async fn exactly_those_meant_are_ended_also_while_they_log_in() {
-        let registry = Registry::default();
-        let enter = |container, account, key| {
-            registry.enter(session(registry.number(), container, account, key), 100).unwrap()
-        };
-        let hers = enter("alice", "alice", 1);
-        let bobs = enter("alice", "bob", 2);
-        let phone = enter("alice", "bob", 3);
-        let elsewhere = enter("carol", "bob", 2);
-        let on_its_way = registry.number();
-        let told = |entry: &Entry| entry.end.sentence.get().map(ToString::to_string);
-        let alice: ContainerName = "alice".parse().unwrap();
-        let of_phone = Whose::Key(session(0, "a", "a", 3).key.unwrap());
-        assert_eq!(registry.end(&alice, &of_phone, "key"), 1);
-        assert_eq!(told(&phone).as_deref(), Some("key"));
-        assert_eq!(registry.end(&alice, &Whose::Account("bob".parse().unwrap()), "bob"), 2);
-        assert_eq!([&hers, &bobs, &elsewhere].map(told), [None, Some("bob".to_owned()), None]);
-        let late = registry.enter(session(on_its_way, "alice", "bob", 2), 100).unwrap();
-        let new = enter("alice", "bob", 2);
-        assert_eq!([&late, &new].map(told), [Some("bob".to_owned()), None]);
-        assert_eq!(registry.end(&alice, &Whose::All, "all"), 5);
-        assert_eq!(told(&elsewhere), None);
-        for _ in 0..2 * MAX_ENDINGS {
-            let _ = registry.end(&alice, &Whose::All, "again");
-        }
-        assert_eq!(registry.lock().endings.len(), MAX_ENDINGS);
-    }
-
-    #[tokio::test]
-    async fn one_is_ended_by_its_number_and_numbers_go_on() {
-        let registry = Registry::after(41);
-        let [first, second] = [(); 2]
-            .map(|()| registry.enter(session(registry.number(), "alice", "alice", 1), 9).unwrap());
-        assert!(registry.end_one(42, "out") && !registry.end_one(41, "out"));
-        assert_eq!(&*first.ended().await, "out");
-        second.open();
-        let known: Vec<_> = registry.sessions().into_iter().map(|(s, open)| (s.id, open)).collect();
-        assert_eq!(known, [(42, false), (43, true)]);
-        drop(first);
-        assert!(!registry.end_one(42, "out") && second.end.sentence.get().is_none());
-    }
-
-    #[tokio::test]
-    async fn everybody_hears_the_farewell_even_who_comes_late() {
-        let registry = Registry::default();
-        let mut starting = registry.start("192.0.2.1".parse().unwrap(), 1, 1).unwrap();
-        let session = |id| session(id, "alice", "alice", 1);
-        let first = registry.enter(session(registry.number()), 100).unwrap();
-        assert_eq!(*registry.count().borrow(), 1);
-        registry.end_all("bye");
-        let late = registry.enter(session(registry.number()), 100).unwrap();
-        assert_eq!((&*first.ended().await, &*late.ended().await), ("bye", "bye"));
-        assert_eq!(&*starting.ended().await, "bye");
-        assert_eq!((registry.sessions().len(), registry.connections()), (2, 3));
-        drop((first, late));
-        assert_eq!(*registry.count().borrow(), 0);
-    }
-}
+mod tests;
