@@ -151,22 +151,26 @@ impl Watcher {
     /// Shows her something, or counts it as lost. `false`: she is not there any more.
     fn show(&mut self, now: Instant, shown: Shown) -> bool {
         let bytes = match &shown {
-            Shown::Output(bytes) => bytes.len() as u64,
+            Shown::Output(bytes) => bytes.len(),
             Shown::Terminal(..) | Shown::Nothing | Shown::Resized(_) | Shown::Gap(_) => 0,
         };
-        let waiting = self.flow.waiting.load(Ordering::Relaxed);
+        if !self.has_room(bytes) {
+            return self.lose(now, bytes);
+        }
+        self.stalled = None;
+        let gap = if bytes > 0 { std::mem::take(&mut self.lost) } else { 0 };
+        (gap == 0 || self.send(Shown::Gap(gap))) && self.send(shown)
+    }
+
+    /// Whether there is room for so many bytes of output; for none: for something else.
+    fn has_room(&self, bytes: usize) -> bool {
         let limit = match (bytes, self.lost) {
             (0, _) => MAX_WAITING + CHANGES,
             (_, 0) => MAX_WAITING,
             // Few long gaps are better than many short ones.
             (_, 1..) => MAX_WAITING / 2,
         };
-        if waiting + shown.size() > limit {
-            return self.lose(now, bytes);
-        }
-        self.stalled = None;
-        let gap = if bytes > 0 { std::mem::take(&mut self.lost) } else { 0 };
-        (gap == 0 || self.send(Shown::Gap(gap))) && self.send(shown)
+        self.flow.waiting.load(Ordering::Relaxed) + OVERHEAD + bytes <= limit
     }
 
     fn send(&self, shown: Shown) -> bool {
@@ -175,8 +179,8 @@ impl Watcher {
     }
 
     /// Counts what found no room. `false`: she has stopped, and is told so.
-    fn lose(&mut self, now: Instant, bytes: u64) -> bool {
-        self.lost += bytes;
+    fn lose(&mut self, now: Instant, bytes: usize) -> bool {
+        self.lost += bytes as u64;
         let taken = self.flow.taken.load(Ordering::Relaxed);
         match self.stalled {
             Some((then, since)) if then == taken => {
@@ -253,14 +257,22 @@ impl Audience {
 
     /// Something happened on a terminal.
     pub(super) fn on(&mut self, now: Instant, number: u32, seen: &Seen<'_>) {
-        let shown = match seen {
-            Seen::Output(bytes) => Shown::Output(Bytes::copy_from_slice(bytes)),
-            Seen::Resized(size) => Shown::Resized(*size),
-            // What is typed is not shown; what runs is asked for.
-            Seen::Began(_) | Seen::Input(_) | Seen::Ended => return,
-        };
+        let mut copy = None;
         for watcher in self.watchers.iter_mut().filter(|w| w.shown == Some(number)) {
-            self.has_left |= !watcher.show(now, shown.clone());
+            let stays = match seen {
+                // What is lost need not be copied.
+                Seen::Output(bytes) if !watcher.has_room(bytes.len()) => {
+                    watcher.lose(now, bytes.len())
+                }
+                Seen::Output(bytes) => {
+                    let copy = copy.get_or_insert_with(|| Bytes::copy_from_slice(bytes));
+                    watcher.show(now, Shown::Output(copy.clone()))
+                }
+                Seen::Resized(size) => watcher.show(now, Shown::Resized(*size)),
+                // What is typed is not shown; what runs is asked for.
+                Seen::Began(_) | Seen::Input(_) | Seen::Ended => true,
+            };
+            self.has_left |= !stays;
         }
     }
 
