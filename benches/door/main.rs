@@ -4,7 +4,8 @@
 //! down slows all of them. `--quick` (or `BENCH_QUICK=1`) is a smoke check of under a minute, of
 //! which nothing is kept; a full run writes `docs/benchmarks.md`. `outages` as the first argument
 //! plays nothing but the hosts that die, `console` nothing but commands, `loads` nothing but what strangers
-//! do, `guard` nothing but the first of that; each is told of.
+//! do, `guard` nothing but the first of that, `record` nothing but terminals that are recorded and watched;
+//! each is told of.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,6 +34,7 @@ mod login;
 mod machine;
 mod outage;
 mod rate;
+mod record;
 mod report;
 mod scene;
 mod strangers;
@@ -105,6 +107,7 @@ fn main() {
             strangers::CROWD => return strangers::crowd(rest),
             strangers::LOG_IN => return strangers::log_in(rest),
             strangers::STALL => return strangers::stall(rest),
+            record::ALONE => return records(&effort(&arguments)),
             loads::GUARD => return println!("{}", loads::render(&loads::guard(&Scene::set()))),
             loads::LOADS => return println!("{}", loads::render(&loads::measure(&Scene::set()))),
             _ => {}
@@ -115,6 +118,7 @@ fn main() {
     let idle = idle::measure(&scene, &effort);
     let flows = flow::measure(&scene, &effort);
     let echoes = echo::measure(&scene, &effort);
+    let records = record::measure(&scene, &effort);
     let logins = login::measure(&scene, &effort);
     let agent = login::with_agent(&scene, &effort);
     let rates = rate::measure(&scene, &effort);
@@ -127,6 +131,7 @@ fn main() {
     let results = Results {
         flows,
         echoes,
+        records,
         logins,
         agent,
         rates,
@@ -153,6 +158,11 @@ fn console(effort: &Effort) {
     let scene = Scene::set();
     eprintln!("{:#?}", create::measure(&scene, effort));
     eprintln!("{:#?}", list::measure(&scene, effort));
+}
+
+/// Measures terminals alone, and tells of them.
+fn records(effort: &Effort) {
+    println!("{}", record::render(&record::measure(&Scene::set(), effort)));
 }
 
 fn effort(arguments: &[String]) -> Effort {

@@ -13,6 +13,7 @@ use crate::{
     loads::{self, Load},
     login::{AGENT_KEYS, KINDS, Logins},
     rate::{PER_SECOND, Rate},
+    record::{self, Records},
     scene::Way,
 };
 
@@ -20,6 +21,7 @@ use crate::{
 pub struct Results {
     pub flows: BTreeMap<Key, Vec<Flow>>,
     pub echoes: Echoes,
+    pub records: Records,
     pub logins: Logins,
     pub agent: Vec<f64>,
     pub rates: Vec<Rate>,
@@ -99,6 +101,7 @@ pub fn render(results: &Results) -> String {
     out += &results.rates();
     out += &results.cpu();
     out += &results.keystrokes();
+    out += &record::render(&results.records);
     out += &results.login_times();
     out += &results.login_rates();
     out += &results.created();
@@ -378,7 +381,7 @@ fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
     values
 }
 
-fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let values = sorted(values);
     let middle = values.len() / 2;
     if values.len().is_multiple_of(2) {
