@@ -344,6 +344,7 @@ fn build(
         end_sessions: Arc::new(move |name, whose, said| ending.end(name, whose, said)),
         sessions: sessions::at_the_door(&registry),
         ledger: running.ledger.clone(),
+        recorder: recorder.clone(),
         last_use: Arc::new(move |name, key| used.last(name, key)),
         keys: Arc::new(public),
         usage: meter(registry.clone(), runtimes.clone()),

@@ -18,7 +18,7 @@ pub(super) fn at_the_door(registry: &Registry) -> Sessions {
 }
 
 fn seen((session, open): (Session, bool)) -> LiveSession {
-    let Session { id, since, person, source, target, containers, account, key, certificate: _ } =
+    let Session { id, since, person, source, target, containers, account, key, certificate } =
         session;
-    LiveSession { id, open, since, person, key, source, target, containers, account }
+    LiveSession { id, open, since, person, key, certificate, source, target, containers, account }
 }

@@ -75,6 +75,8 @@ pub struct Visit {
     pub account: Option<String>,
     /// The client's identification line: printable.
     pub client: Option<String>,
+    /// Number of the session at whose console it was chosen; `None`: it is a connection.
+    pub chosen_in: Option<u64>,
 }
 
 /// A connection that ended before anybody was let in.

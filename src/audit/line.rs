@@ -82,6 +82,9 @@ impl Visit {
             detail.insert(key.to_owned(), json!(text.map(|text| printable(text, MAX_TEXT))));
         }
         detail.insert("port".to_owned(), json!(self.source.port()));
+        if let Some(session) = self.chosen_in {
+            detail.insert("chosen_in".to_owned(), json!(session));
+        }
         detail
     }
 }

@@ -118,6 +118,7 @@ mod tests {
             container: None,
             account: None,
             client: None,
+            chosen_in: None,
         };
         assert_eq!(
             said(Event::Login(visit)),

@@ -27,6 +27,7 @@ fn visit() -> Visit {
         container: Some("alice".parse().unwrap()),
         account: Some("alice".to_owned()),
         client: Some(NASTY.to_owned()),
+        chosen_in: None,
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
         principal::{Principal, Role, Whose},
     },
     process,
-    recording::watch::Watch,
+    recording::{Recorder, watch::Watch},
     recovery::Recoveries,
     store::backends::BackendFiles,
 };
@@ -142,6 +142,8 @@ pub struct Environment {
     pub end_sessions: EndSessions,
     /// Who is connected.
     pub sessions: Sessions,
+    /// Whether recordings are written.
+    pub recorder: Recorder,
     /// The folder of recordings.
     pub recordings: PathBuf,
     /// When a key last opened a container.
@@ -178,6 +180,7 @@ impl Environment {
             ledger: Ledger::unkept(),
             end_sessions: Arc::new(|_, _, _| 0),
             sessions: Sessions::none(),
+            recorder: Recorder::none(),
             recordings,
             last_use: Arc::new(|_, _| None),
             started,

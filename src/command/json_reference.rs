@@ -57,7 +57,8 @@ fn hosts() -> Vec<Example> {
             "`jobs` is the work on containers that is under way; `certificates` are those of the \
              maintenance page (`names`, `valid_from`, `expires`, `source`); `guard.dropped` counts \
              connections since the start that were dropped before their first byte; `ledger.lost` are \
-             records that could not be written since the start; `problems` are sentences. \
+             records that could not be written since the start, and `recordings.broken` are recordings \
+             that are not whole; `problems` are sentences. \
              `gateway` is `null` when no public ports are led on; `in_force` tells whether the \
              kernel does it, and `primary` is `null` while no backend can be led to.",
             super::status::example(),
@@ -90,6 +91,7 @@ fn sessions() -> Vec<Example> {
             "session list --json",
             "A list, the oldest first. `state` is `open`, or `waiting` for a host or a container. \
              `container` and `account` are `null` where it leads to none, or to one that is chosen. \
+             `certificate` is the key id of the certificate by which somebody came, else `null`. \
              `session kill` prints the one that it ended.",
             session::example(),
         ),

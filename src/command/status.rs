@@ -19,6 +19,7 @@ use crate::{
     audit::Health,
     fleet::job::Job,
     model::inventory::{Inventory, Presence},
+    recording,
 };
 
 /// Nobody is to learn only from the log that the guard does not ban any more.
@@ -39,6 +40,7 @@ struct Status {
     jobs: Vec<JobView>,
     certificates: Vec<CertificateView>,
     ledger: LedgerView,
+    recordings: RecordingsView,
     problems: Vec<String>,
 }
 
@@ -49,6 +51,15 @@ struct LedgerView {
     since: Option<Timestamp>,
     reason: Option<String>,
     lost: u64,
+}
+
+/// Whether recordings are written.
+#[derive(Serialize)]
+struct RecordingsView {
+    writes: bool,
+    since: Option<Timestamp>,
+    reason: Option<String>,
+    broken: u64,
 }
 
 #[derive(Serialize)]
@@ -79,7 +90,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         (context.usage)();
     let (jobs, guard) = (context.fleet.jobs().all(), context.guard.summary());
     let gateway = Arc::clone(&context.gateway.borrow());
-    let ledger = context.ledger.health();
+    let (ledger, recordings) = (context.ledger.health(), context.recorder.health());
     let backends: Vec<_> =
         inventory.backends.iter().map(|b| BackendView::new(b, context)).collect();
     let alarms = backends.iter().filter_map(BackendView::alarm);
@@ -88,11 +99,9 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         .chain(problems(&inventory, &jobs, panics))
         .chain(certificate::problems(context))
         .chain(ledger_problems(&ledger))
+        .chain(recording_problems(&recordings))
         .chain((guard.full > 0).then(|| NO_ROOM.to_owned()))
         .collect();
-    let since = ledger.problem.as_ref().map(|(since, _)| *since);
-    let reason = ledger.problem.as_ref().map(|(_, reason)| reason.clone());
-    let ledger = LedgerView { writes: ledger.problem.is_none(), since, reason, lost: ledger.lost };
     let status = Status {
         version: context.version,
         started: context.started,
@@ -103,7 +112,8 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         process: Process { tasks, descriptors, resident_bytes, panics },
         guard: GuardView { bans: guard.bans, sources: guard.sources, dropped: guard.refused },
         backends,
-        ledger,
+        ledger: LedgerView::new(ledger),
+        recordings: RecordingsView::new(recordings),
         problems,
         gateway: GatewayView::new(&gateway),
         certificates: certificate::views(context),
@@ -136,6 +146,20 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     let names = status.backends.iter().map(|b| b.name.clone()).collect();
     let report = Report::of(status)?.names(names).part(Part::Fields(fields));
     Ok(report.part(Part::Table(Table { columns: COLUMNS, rows })))
+}
+
+impl LedgerView {
+    fn new(Health { problem, lost, aside: _ }: Health) -> Self {
+        let (since, reason) = problem.unzip();
+        Self { writes: since.is_none(), since, reason, lost }
+    }
+}
+
+impl RecordingsView {
+    fn new(recording::Health { problem, broken }: recording::Health) -> Self {
+        let (since, reason) = problem.unzip();
+        Self { writes: since.is_none(), since, reason, broken }
+    }
 }
 
 /// Of hosts that are being recovered.
@@ -178,6 +202,16 @@ fn ledger_problems(health: &Health) -> Vec<String> {
         format!("the ledger was damaged; it is in {}, and a new one was begun", file.display())
     });
     stuck.into_iter().chain(gap).chain(aside).collect()
+}
+
+fn recording_problems(health: &recording::Health) -> Vec<String> {
+    let recording::Health { problem, broken } = health;
+    let stuck = problem.as_ref().map(|(since, reason)| {
+        format!("recordings cannot be written since {}: {reason}", since.strftime("%F %T"))
+    });
+    let broken = (*broken > 0)
+        .then(|| format!("recordings that are not whole, since start: {broken}; the log has them"));
+    stuck.into_iter().chain(broken).collect()
 }
 
 /// What a `create` that was cut off left behind: not what one makes at this moment.
@@ -306,6 +340,41 @@ Problems:    gateway: run conntrack: not found
         let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
         assert_eq!(json[1]["recovery"]["alarm"], "exhausted");
         assert_eq!(json[0]["recovery"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn what_is_not_written_is_a_problem() {
+        let since = at(3000);
+        let ledger = super::Health {
+            problem: Some((since, "disk is full".to_owned())),
+            lost: 7,
+            aside: Some("/state/audit.db.damaged".into()),
+        };
+        let told = super::ledger_problems(&ledger);
+        assert_eq!(
+            told,
+            [
+                "the ledger cannot be written since 2023-11-14 23:03:20: disk is full",
+                "the ledger has a gap: 7 records lost; see `audit --kind ledger`",
+                "the ledger was damaged; it is in /state/audit.db.damaged, and a new one was begun",
+            ]
+        );
+        let problem = Some((since, "no space left".to_owned()));
+        let recordings = super::recording::Health { problem, broken: 2 };
+        assert_eq!(
+            super::recording_problems(&recordings),
+            [
+                "recordings cannot be written since 2023-11-14 23:03:20: no space left",
+                "recordings that are not whole, since start: 2; the log has them",
+            ]
+        );
+        let quiet = super::recording::Health::default();
+        assert!(super::recording_problems(&quiet).is_empty());
+        let view = serde_json::to_value(super::RecordingsView::new(recordings)).unwrap();
+        let expected = serde_json::json!({
+            "writes": false, "since": since, "reason": "no space left", "broken": 2,
+        });
+        assert_eq!(view, expected);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
+    audit::EndedBy,
     command::terminal::{Piece, Terminal},
     link::{Pinned, Stream, client_config, leash::Leash},
     model::key::PublicKey,
@@ -51,11 +52,15 @@ pub struct Login<'a> {
     pub certificate: Certificate,
 }
 
+type Told = Box<dyn FnOnce(EndedBy, String) + Send>;
+
 /// A login that a visitor chose.
 pub struct Inside {
     connection: Handle<Pinned>,
     /// Says why the session is to end before its person ends it.
     ended: BoxFuture<'static, Arc<str>>,
+    /// Is told how it ended.
+    told: Option<Told>,
     _stop: DropGuard,
 }
 
@@ -101,15 +106,36 @@ impl Inside {
             if answer.success() { Ok(connection) } else { Err(InsideError::Refused) }
         };
         let connection = timeout(LOGIN, enter).await.map_err(|_| InsideError::Timeout)??;
-        Ok(Self { connection, ended, _stop: guard })
+        Ok(Self { connection, ended, told: None, _stop: guard })
+    }
+
+    /// Tells `told` who ended it and why. Where its person is gone, `told` is dropped.
+    #[must_use]
+    pub fn telling(self, told: impl FnOnce(EndedBy, String) + Send + 'static) -> Self {
+        Self { told: Some(Box::new(told)), ..self }
     }
 
     /// Runs one session to its end.
     pub(super) async fn run(
-        self,
+        mut self,
         wish: &Wish<'_>,
         terminal: &mut Terminal,
     ) -> Result<End, russh::Error> {
+        let told = self.told.take();
+        let end = self.go(wish, terminal).await;
+        if let Some(told) = told {
+            let (by, reason) = match &end {
+                Ok(End::Status(status)) => (EndedBy::Container, format!("status {status}")),
+                Ok(End::Ended(sentence)) => (EndedBy::Sentinel, sentence.to_string()),
+                Ok(End::Lost) => (EndedBy::Container, "the connection was lost".to_owned()),
+                Err(e) => (EndedBy::Container, e.to_string()),
+            };
+            told(by, reason);
+        }
+        end
+    }
+
+    async fn go(self, wish: &Wish<'_>, terminal: &mut Terminal) -> Result<End, russh::Error> {
         let mut channel = self.connection.channel_open_session().await?;
         let pty = terminal.pty().cloned();
         let mut lines = Lines::AsTheyAre;

@@ -10,14 +10,15 @@ use tokio::sync::{mpsc, watch};
 use super::{
     Shared,
     hold::{Hold, Wanted},
-    recorded::visit,
+    observe::Observed,
+    recorded::{Recorded, visit},
     registry::Registry,
     session::{TRY_LATER, session_of, too_many, unrecorded},
     upstream::{Certify, Visitor},
 };
 use crate::{
     access::{Credential, Intent, Permit, Policy, Proof, Target, authorize},
-    audit::{Chosen, Event, Ledger},
+    audit::{Chosen, EndedBy, Event, Ledger, Visit},
     clock,
     config::Config,
     console::{
@@ -46,6 +47,7 @@ pub(super) fn enter(shared: &Shared, visitor: &Visitor<'_>) -> Enter {
         registry: shared.registry.clone(),
         ledger: shared.ledger.clone(),
         certify: Certify::new(shared),
+        session: visitor.id,
         key: visitor.permit.principal().key.clone(),
         source: visitor.source,
     });
@@ -64,6 +66,8 @@ struct Choice {
     registry: Registry,
     ledger: Ledger,
     certify: Certify,
+    /// Number of the session in which she chooses.
+    session: u64,
     key: Option<PublicKey>,
     source: SocketAddr,
 }
@@ -118,27 +122,44 @@ impl Choice {
             key: Arc::new(key),
             certificate,
         };
-        self.record(&permit, (&name, id)).await?;
+        let mut recorded = self.record(&permit, (&name, id)).await?;
         entry.open();
         let ended = async move { entry.ended().await }.boxed();
-        let inside = Inside::log_in(stream, login, ended).await;
-        inside.map_err(|e| failed(&e.to_string(), UNAVAILABLE))
+        match Inside::log_in(stream, login, ended).await {
+            Ok(inside) => {
+                recorded.reached("console");
+                Ok(inside.telling(move |by, reason| recorded.end(by, reason, Observed::default())))
+            }
+            Err(e) => {
+                recorded.end(EndedBy::Sentinel, e.to_string(), Observed::default());
+                Err(failed(&e.to_string(), UNAVAILABLE))
+            }
+        }
     }
 
-    /// Records that she goes in; how that ends is in the record of the session in which she chose.
+    /// Records that she goes in, and in the end how that ended. What she carries is seen, and counted,
+    /// in the session in which she chose.
     async fn record(
         &self,
         permit: &Permit,
         (name, id): (&ContainerName, u64),
-    ) -> Result<(), Turned> {
+    ) -> Result<Recorded, Turned> {
         let visit = visit(permit, name.as_str(), (id, self.source), None);
+        let visit = Visit { chosen_in: Some(self.session), ..visit };
+        let recorded = Recorded::new(self.ledger.clone(), visit.clone());
         let (event, strict) = (Event::Chosen(Chosen { visit }), self.config.borrow().audit.strict);
         if !strict {
             self.ledger.record(event);
-            return Ok(());
+            return Ok(recorded);
         }
-        let written = self.ledger.insist(event).await;
-        written.map_err(|e| Turned { sentence: unrecorded(&e), status: TRY_LATER })
+        match self.ledger.insist(event).await {
+            Ok(()) => Ok(recorded),
+            Err(e) => {
+                let sentence = unrecorded(&e);
+                recorded.end(EndedBy::Sentinel, sentence.clone(), Observed::default());
+                Err(Turned { sentence, status: TRY_LATER })
+            }
+        }
     }
 
     /// Whether she may go there now: the configuration, the labels or the time may have changed.

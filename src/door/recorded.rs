@@ -46,6 +46,7 @@ pub(super) fn visit(
         container,
         account,
         client: client.map(str::to_owned),
+        chosen_in: None,
     }
 }
 
@@ -96,6 +97,11 @@ impl Recorded {
 
 impl Drop for Recorded {
     fn drop(&mut self) {
-        self.put(EndedBy::Sentinel, "ended unexpectedly".to_owned(), Observed::default());
+        let chosen_in = self.open.as_ref().and_then(|open| open.visit.chosen_in);
+        let reason = chosen_in.map_or_else(
+            || "ended unexpectedly".to_owned(),
+            |session| format!("session {session}, in which it was chosen, ended"),
+        );
+        self.put(EndedBy::Sentinel, reason, Observed::default());
     }
 }

@@ -24,7 +24,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::oneshot, time::timeout};
+use jiff::Timestamp;
+use tokio::{
+    sync::{oneshot, watch::Sender},
+    time::timeout,
+};
 
 pub use self::tap::{Facts, Tap};
 use self::{cast::Code, folder::Name, terminals::Shape};
@@ -40,6 +44,15 @@ const OVERHEAD: usize = 128;
 /// How long a login waits for a word about the disk, where it has to be recorded.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whether recordings are written, and what was not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Since when none can be written, and what was wrong the last time.
+    pub problem: Option<(Timestamp, String)>,
+    /// Recordings that were not begun, or have a part missing, since the sentinel's start.
+    pub broken: u64,
+}
+
 /// Begins recordings. Clones are the same.
 #[derive(Clone)]
 pub struct Recorder(Option<Arc<Shared>>);
@@ -48,6 +61,7 @@ struct Shared {
     queue: mpsc::Sender<Message>,
     waiting: AtomicUsize,
     next: AtomicU64,
+    health: Sender<Health>,
 }
 
 /// The head of a recording.
@@ -111,10 +125,17 @@ impl Recorder {
         Ok((Self(Some(recorder)), Writer { shared, thread }))
     }
 
+    /// Whether recordings are written, and what was not.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.0.as_ref().map(|shared| shared.health.borrow().clone()).unwrap_or_default()
+    }
+
     fn pair() -> (Arc<Shared>, mpsc::Receiver<Message>) {
         let (queue, messages) = mpsc::channel();
         let (waiting, next) = (AtomicUsize::new(0), AtomicU64::new(0));
-        (Arc::new(Shared { queue, waiting, next }), messages)
+        let health = Sender::default();
+        (Arc::new(Shared { queue, waiting, next, health }), messages)
     }
 
     /// Whether a recording could be begun now.
@@ -138,6 +159,7 @@ impl Recorder {
         let shared = self.0.as_ref()?;
         let key = shared.next.fetch_add(1, Ordering::Relaxed);
         if !shared.reserve(OVERHEAD) {
+            shared.broke();
             return None;
         }
         shared.send(Message::Begin(key, Box::new(opening)));
@@ -164,6 +186,11 @@ impl Shared {
             // Nobody writes any more.
             self.taken(bytes);
         }
+    }
+
+    /// A recording was not begun, or a part of it is missing.
+    fn broke(&self) {
+        self.health.send_modify(|health| health.broken += 1);
     }
 
     /// So many bytes wait no more.

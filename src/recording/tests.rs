@@ -111,6 +111,7 @@ fn a_recording_ends_at_its_limit_and_says_so() {
     assert!((30..=34).contains(&events.len()), "{}", events.len());
     let last = events.last().unwrap();
     assert_eq!(*last, ("m".to_owned(), "not recorded from here on: record.max_size".to_owned()));
+    assert_eq!(recorder.health(), Health::default(), "as it is wished");
 }
 
 #[test]
@@ -134,6 +135,9 @@ fn all_together_take_no_more_than_they_may() {
     let total: u64 = all.iter().map(|stored| stored.bytes).sum();
     assert!((200_000..340_000).contains(&total), "{total}");
     let last = all.iter().find(|stored| stored.name.session == 10).unwrap();
+    let Health { problem, broken } = recorder.health();
+    let told = problem.map(|(_, reason)| reason).unwrap_or_default();
+    assert_eq!((told.as_str(), broken), ("record.max_total is reached", 1));
     let remark = lines(last).last().unwrap()[2].clone();
     assert_eq!(remark, "not recorded from here on: record.max_total");
     // The oldest went for it.
@@ -172,6 +176,8 @@ fn a_disk_that_stalls_makes_nobody_wait_and_leaves_a_gap_that_is_told() {
     let rest: Vec<_> = events[kept..].iter().map(|(c, t)| (c.as_str(), t.as_str())).collect();
     assert_eq!(rest, [("m", gap.as_str()), ("o", "after"), ("m", "end")]);
     assert_eq!(shared.waiting.load(Ordering::Relaxed), 0, "all room is given back");
+    let broken = recorder.health();
+    assert_eq!(broken, Health { problem: None, broken: 1 });
 }
 
 #[tokio::test]
@@ -185,6 +191,9 @@ async fn a_folder_that_cannot_be_is_told_and_hurts_nobody() {
     let mut tap = shell(&recorder, 1, false);
     tap.from_upstream(&data(0, b"x"));
     assert!(recorder.ready().await.is_err(), "it has got there");
+    let Health { problem, broken } = recorder.health();
+    let told = problem.map(|(_, reason)| reason).unwrap_or_default();
+    assert!(told.starts_with("Not a directory") && broken == 1, "{told} {broken}");
     std::fs::remove_file(&file).unwrap();
     assert_eq!(recorder.ready().await, Ok(()));
     // This one is lost, the next is not.

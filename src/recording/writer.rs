@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::{
     Facts, Message, Opening, Shared,
@@ -19,10 +19,16 @@ use super::{
     folder::{self, Name},
     terminals::Shape,
 };
-use crate::{clock, config::Record};
+use crate::{clock, config::Record, model::text::printable};
 
 /// How often the old ones are looked for, at the latest.
 const EACH: Duration = Duration::from_secs(3600);
+
+/// How often it is tried whether recordings can be written again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Longest reason shown, in characters.
+const MAX_REASON: usize = 300;
 
 /// Bytes that are cut off a recording that the disk refuses, at least: what a remark needs, and then
 /// a page, which is what file systems give and take.
@@ -39,6 +45,8 @@ struct Open {
     length: u64,
     /// Where lines begin, from the last one that is [`ROOM`] before the end.
     lines: VecDeque<u64>,
+    /// A part of it is missing, which was told.
+    is_broken: bool,
     shown: Text,
     typed: Text,
 }
@@ -54,6 +62,8 @@ pub(super) struct Files {
     written: u64,
     /// Those that are being written take nearly as much as all may.
     is_full: bool,
+    /// When it was tried to write, while that fails.
+    tried: Option<Instant>,
 }
 
 impl Files {
@@ -63,14 +73,14 @@ impl Files {
         shared: Arc<Shared>,
     ) -> Self {
         let (open, pruned, written) = (HashMap::new(), None, 0);
-        Self { folder, config, shared, open, pruned, written, is_full: false }
+        Self { folder, config, shared, open, pruned, written, is_full: false, tried: None }
     }
 
     /// Writes what comes until it is told to end.
     pub(super) fn run(mut self, messages: &mpsc::Receiver<Message>) {
         loop {
             self.prune();
-            match messages.recv_timeout(EACH) {
+            match messages.recv_timeout(self.pause()) {
                 Ok(Message::Close) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
                 Ok(message) => {
                     let bytes = message.bytes();
@@ -79,6 +89,7 @@ impl Files {
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
+            self.look();
         }
         // Nobody adds to these any more.
         for open in self.open.values_mut() {
@@ -95,30 +106,47 @@ impl Files {
                 Err(e) => {
                     let session = opening.facts.session;
                     error!(session, folder = %self.folder.display(), error = %e, "not recorded");
+                    self.shared.broke();
+                    self.fail(&e.to_string());
                 }
             },
             Message::Add(key, at, code, bytes) => {
                 let (max_size, is_full) = ((self.config)().max_size.bytes(), self.is_full);
                 let Some(open) = self.open.get_mut(&key) else { return };
                 let before = open.length;
-                open.add(at, code, &bytes, (max_size, is_full));
+                let refused = open.add(at, code, &bytes, (max_size, is_full));
                 self.written += open.length.saturating_sub(before);
+                if let Some(reason) = refused {
+                    open.breaks(&self.shared);
+                    self.fail(&reason);
+                }
             }
             Message::Gap(key, at, bytes) => {
                 if let Some(open) = self.open.get_mut(&key) {
                     warn!(session = open.name.session, bytes, "a gap in a recording");
                     let remark = format!("{bytes} bytes are missing here: the disk was too slow");
-                    open.put(at, Code::Marker, &remark);
+                    open.breaks(&self.shared);
+                    let refused = open.put(at, Code::Marker, &remark);
+                    if let Some(reason) = refused {
+                        self.fail(&reason);
+                    }
                 }
             }
             Message::End(key, at) => {
-                if let Some(mut open) = self.open.remove(&key) {
-                    open.finish(at, "end");
+                if let Some(mut open) = self.open.remove(&key)
+                    && let Some(reason) = open.finish(at, "end")
+                {
+                    open.breaks(&self.shared);
+                    self.fail(&reason);
                 }
             }
             Message::Probe(asked) => {
+                let probed = probe(&self.folder).map_err(|e| e.to_string());
+                if let Err(reason) = &probed {
+                    self.fail(reason);
+                }
                 // Whoever asked may have gone.
-                let _ = asked.send(probe(&self.folder).map_err(|e| e.to_string()));
+                let _ = asked.send(probed);
             }
             Message::Close => {}
         }
@@ -134,6 +162,7 @@ impl Files {
             file: Some(options?),
             length: 0,
             lines: VecDeque::new(),
+            is_broken: false,
             shown: Text::default(),
             typed: Text::default(),
         };
@@ -148,6 +177,36 @@ impl Files {
         open.lines.clear();
         open.lines.push_back(open.length);
         written.map(|()| open)
+    }
+
+    fn pause(&self) -> Duration {
+        if self.shared.health.borrow().problem.is_some() { RETRY } else { EACH }
+    }
+
+    /// Recordings cannot be written: why.
+    fn fail(&mut self, reason: &str) {
+        let reason = printable(reason, MAX_REASON);
+        self.tried = Some(clock::now());
+        self.shared.health.send_modify(|health| {
+            let since = health.problem.take().map_or_else(clock::timestamp, |(since, _)| since);
+            health.problem = Some((since, reason));
+        });
+    }
+
+    /// Looks, from time to time, whether recordings can be written that could not.
+    fn look(&mut self) {
+        let is_due = self.tried.is_some_and(|at| clock::now().duration_since(at) >= RETRY);
+        if !is_due || self.is_full {
+            return;
+        }
+        match probe(&self.folder) {
+            Ok(()) => {
+                self.tried = None;
+                self.shared.health.send_modify(|health| health.problem = None);
+                info!("recordings can be written again");
+            }
+            Err(e) => self.fail(&e.to_string()),
+        }
     }
 
     /// Removes what is old or too much, from time to time.
@@ -171,34 +230,49 @@ impl Files {
 }
 
 impl Open {
-    /// Adds an event, unless the recording is as long as it may be.
-    fn add(&mut self, at: Duration, code: Code, bytes: &[u8], (max_size, is_full): (u64, bool)) {
+    /// Adds an event, unless the recording is as long as it may be. Why nothing can be written, if it is
+    /// so.
+    fn add(
+        &mut self,
+        at: Duration,
+        code: Code,
+        bytes: &[u8],
+        (max_size, is_full): (u64, bool),
+    ) -> Option<String> {
         let text = match code {
             Code::Output => self.shown.push(bytes),
             Code::Input => self.typed.push(bytes),
             Code::Resized | Code::Marker => String::from_utf8_lossy(bytes).into_owned(),
         };
-        if text.is_empty() {
-            return;
+        if text.is_empty() || self.file.is_none() {
+            return None;
         }
         let line = event(at, code, &text);
         if is_full || self.length + line.len() as u64 > max_size {
             let limit = if is_full { "record.max_total" } else { "record.max_size" };
-            self.finish(at, &format!("not recorded from here on: {limit}"));
-            return;
+            let refused = self.finish(at, &format!("not recorded from here on: {limit}"));
+            // What one recording may take is a wish, and no fault.
+            return refused.or_else(|| is_full.then(|| format!("{limit} is reached")));
         }
-        self.put_line(at, &line);
+        self.put_line(at, &line)
     }
 
-    fn put(&mut self, at: Duration, code: Code, text: &str) {
-        self.put_line(at, &event(at, code, text));
+    fn put(&mut self, at: Duration, code: Code, text: &str) -> Option<String> {
+        self.put_line(at, &event(at, code, text))
     }
 
-    fn put_line(&mut self, at: Duration, line: &str) {
-        if let Err(e) = self.write(line) {
-            let session = self.name.session;
-            error!(session, error = %e, "recording ends: the session goes on");
-            self.cut(at, &format!("not recorded from here on: {e}"));
+    fn put_line(&mut self, at: Duration, line: &str) -> Option<String> {
+        let error = self.write(line).err()?;
+        let session = self.name.session;
+        error!(session, %error, "recording ends: the session goes on");
+        self.cut(at, &format!("not recorded from here on: {error}"));
+        Some(error.to_string())
+    }
+
+    /// A part of it is missing.
+    fn breaks(&mut self, shared: &Shared) {
+        if !std::mem::replace(&mut self.is_broken, true) {
+            shared.broke();
         }
     }
 
@@ -228,14 +302,16 @@ impl Open {
         }
     }
 
-    /// Ends the recording with a remark.
-    fn finish(&mut self, at: Duration, remark: &str) {
+    /// Ends the recording with a remark. Why that cannot be written, if it is so.
+    fn finish(&mut self, at: Duration, remark: &str) -> Option<String> {
         let rest = [(self.shown.end(), Code::Output), (self.typed.end(), Code::Input)];
+        let mut refused = None;
         for (text, code) in rest.into_iter().filter(|(text, _)| !text.is_empty()) {
-            self.put(at, code, &text);
+            refused = refused.or(self.put(at, code, &text));
         }
-        self.put(at, Code::Marker, remark);
+        refused = refused.or(self.put(at, Code::Marker, remark));
         self.file = None;
+        refused
     }
 }
 

@@ -115,7 +115,10 @@ impl RecordView {
         #[expect(clippy::cast_possible_truncation, reason = "bounded by the sentinel's life")]
         let lasted = span(seconds as i64);
         let (read, written) = (size(number("bytes_in")), size(number("bytes_out")));
-        let mut what = format!("{lasted}, {read} in, {written} out");
+        let mut what = match self.detail["chosen_in"].as_u64() {
+            Some(session) => format!("{lasted}, chosen in session {session}"),
+            None => format!("{lasted}, {read} in, {written} out"),
+        };
         for channel in self.list("channels").take(SHOWN) {
             let part = |key: &str| channel[key].as_str();
             let name = part("request").or_else(|| part("type")).unwrap_or_default();
@@ -180,6 +183,7 @@ mod tests {
             container: Some("alice".parse().unwrap()),
             account: Some("alice".to_owned()),
             client: Some("SSH-2.0-OpenSSH_9.9".to_owned()),
+            chosen_in: None,
         }
     }
 

@@ -75,6 +75,8 @@ pub struct LiveSession {
     pub person: String,
     /// The key that signed.
     pub key: Option<PublicKey>,
+    /// Key id of her certificate, when she came by one: printable.
+    pub certificate: Option<String>,
     /// From where.
     pub source: SocketAddr,
     /// Where to: printable.

@@ -27,6 +27,7 @@ fn door() -> (Context, Killed) {
         since: at(3480),
         person: person.to_owned(),
         key: Some(key(person.split('@').next().unwrap())),
+        certificate: (id == 9).then(|| person.to_owned()),
         source: "[::ffff:192.0.2.1]:50022".parse().unwrap(),
         target: format!("{} on spot-1", containers.join(" or ")),
         containers: containers.iter().map(|name| name.parse().unwrap()).collect(),
@@ -63,11 +64,15 @@ fn open_sessions_are_listed_and_filtered() {
     let all = execute_line(b"session list", &context);
     assert_eq!(
         all.stdout,
-        "ID  STATE    SINCE   WHO           FROM       TO\n\
-         7   open     2m ago  alice@laptop  192.0.2.1  alice on spot-1\n\
-         8   waiting  2m ago  dave@desk     192.0.2.1  alice on spot-1\n\
-         9   waiting  2m ago  erin@laptop   192.0.2.1  alice or bob on spot-1\n"
+        "ID  STATE    SINCE   WHO                        FROM       TO\n\
+         7   open     2m ago  alice@laptop               192.0.2.1  alice on spot-1\n\
+         8   waiting  2m ago  dave@desk                  192.0.2.1  alice on spot-1\n\
+         9   waiting  2m ago  erin@laptop (certificate)  192.0.2.1  alice or bob on spot-1\n"
     );
+    let json = execute_line(b"session list --json", &context).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let ids = [0, 1, 2].map(|at| json[at]["certificate"].clone());
+    assert_eq!(ids, [Value::Null, Value::Null, "erin@laptop".into()]);
     let fingerprint = key("dave").fingerprint();
     for (words, ids) in [
         ("alice", "7\n8\n9\n"),
@@ -152,6 +157,7 @@ fn record() -> Record {
         container: Some("alice".parse().unwrap()),
         account: Some("alice".to_owned()),
         client: None,
+        chosen_in: None,
     };
     let ended = Ended {
         visit,
@@ -195,6 +201,20 @@ fn a_past_session_is_read_from_its_record() {
         odd.line.detail = format!("{{\"seconds\":{seconds}}}");
         assert_eq!(SessionView::past(&odd, &[]).unwrap().past_row()[2], "0s", "{seconds}");
     }
+    for (id, shown) in [
+        ("alice@laptop", "alice@laptop (certificate)"),
+        ("", "alice@laptop (certificate)"),
+        ("laptop-7", "alice@laptop (certificate laptop-7)"),
+    ] {
+        let mut certified = record();
+        certified.line.detail = json!({ "certificate": id }).to_string();
+        assert_eq!(SessionView::past(&certified, &[]).unwrap().past_row()[3], shown);
+    }
+    let mut chosen = record();
+    chosen.line.session = Some(9);
+    assert!(SessionView::past(&chosen, &stored()).unwrap().recordings.is_empty());
+    chosen.line.detail = json!({ "chosen_in": 8 }).to_string();
+    assert_eq!(SessionView::past(&chosen, &stored()).unwrap().recordings, ["8.1"]);
     let mut nobody = record();
     nobody.line.session = None;
     assert!(SessionView::past(&nobody, &stored()).is_none());

@@ -25,6 +25,7 @@ pub(super) struct SessionView {
     until: Option<Timestamp>,
     person: String,
     key: Option<String>,
+    certificate: Option<String>,
     source: String,
     target: String,
     container: Option<String>,
@@ -32,7 +33,7 @@ pub(super) struct SessionView {
     ended_by: Option<String>,
     reason: Option<String>,
     /// What `session play` takes; of one that is open not told.
-    recordings: Vec<String>,
+    pub(super) recordings: Vec<String>,
 }
 
 impl SessionView {
@@ -48,6 +49,7 @@ impl SessionView {
             until: None,
             person: session.person.clone(),
             key: session.key.as_ref().map(crate::model::key::PublicKey::fingerprint),
+            certificate: session.certificate.clone(),
             source: session.source.ip().to_canonical().to_string(),
             target: session.target.clone(),
             container,
@@ -67,7 +69,9 @@ impl SessionView {
         let until = record.at();
         let line = record.line.clone();
         let session = line.session.and_then(|id| u64::try_from(id).ok());
-        let of_it = stored.iter().filter(|s| Some(s.name.session) == session);
+        // What was chosen at a console is recorded from the choice on, in the session that had it.
+        let sessions = [session, detail["chosen_in"].as_u64()];
+        let of_it = stored.iter().filter(|s| sessions.contains(&Some(s.name.session)));
         Some(Self {
             id: line.session?,
             state: "ended",
@@ -75,6 +79,7 @@ impl SessionView {
             until: Some(until),
             person: line.person.unwrap_or_default(),
             key: line.key,
+            certificate: text("certificate"),
             source: line.source.unwrap_or_default(),
             target: text("target").unwrap_or_default(),
             container: line.container,
@@ -85,12 +90,22 @@ impl SessionView {
         })
     }
 
+    /// Her name, and whether a certificate gave it to her.
+    fn who(&self) -> String {
+        let person = &self.person;
+        match self.certificate.as_deref() {
+            None => person.clone(),
+            Some(id) if id.is_empty() || id == person => format!("{person} (certificate)"),
+            Some(id) => format!("{person} (certificate {id})"),
+        }
+    }
+
     /// A row of [`COLUMNS`].
     pub(super) fn row(&self, now: Timestamp) -> Vec<String> {
         let since = format!("{} ago", age(now, self.since));
-        let Self { person, source, target, .. } = self;
+        let Self { source, target, .. } = self;
         let state = self.state.to_owned();
-        vec![self.id.to_string(), state, since, person.clone(), source.clone(), target.clone()]
+        vec![self.id.to_string(), state, since, self.who(), source.clone(), target.clone()]
     }
 
     /// A row of [`PAST_COLUMNS`].
@@ -100,7 +115,7 @@ impl SessionView {
             self.id.to_string(),
             self.since.strftime("%F %T").to_string(),
             span(lasted),
-            self.person.clone(),
+            self.who(),
             self.source.clone(),
             self.target.clone(),
             self.ended_by.clone().unwrap_or_default(),

@@ -91,6 +91,8 @@ fn a_full_disk_ends_the_recording_and_not_the_session_unless_all_have_to_be_reco
         all().iter().any(|(_, text)| text.contains("not recorded from here on: No space left"))
     });
 
+    let status = || sentinel.console(&["status"]).stdout;
+    sentinel.wait("it is counted", || status().contains("not whole, since start: 1"));
     let text = fs::read_to_string(&sentinel.config).unwrap();
     fs::write(&sentinel.config, format!("{text}[audit]\nstrict = true\n")).unwrap();
     let reloaded = sentinel.console(&["reload"]);
@@ -102,13 +104,57 @@ fn a_full_disk_ends_the_recording_and_not_the_session_unless_all_have_to_be_reco
     let refused = log_in(2402, "record-full", "record-full", "echo in");
     assert!(refused.status == 75 && refused.stdout.is_empty(), "{refused:?}");
     assert!(refused.stderr.contains("sessions are recorded here"), "{refused:?}");
+    let said = status();
+    let told = "recordings cannot be written since";
+    assert!(said.contains(told) && said.contains("No space left"), "{said}");
     // Who is not recorded needs no room.
     let alice = log_in(2402, "alice", "alice", "echo in");
     assert_eq!((alice.stdout.as_str(), alice.status), ("in\n", 0), "{alice:?}");
     disk.make_room();
     let run = log_in(2402, "record-full", "record-full", "echo in");
     assert_eq!((run.stdout.as_str(), run.status), ("in\n", 0), "{run:?}");
+    sentinel.wait("it is told that they can", || !status().contains("recordings cannot"));
+    let said = status();
+    assert!(said.contains("recordings that are not whole, since start: "), "{said}");
     drop(disk);
+}
+
+#[test]
+fn what_was_chosen_is_on_record_as_a_session_there_with_its_recording() {
+    let folder = fresh("record-choice").join("recordings");
+    let _first = labelled("rec-choice");
+    let _second = Guest::new(&world().sentinel, "b1", "rec-choice-b", "rec-choice");
+    let sentinel = start("rec-choice", 2406, &folder);
+    sentinel.wait_until_listed(&["rec-choice-b"]);
+    let login = "ssh -F $CFG -p 2406 -i $DIR/rec-choice -l whichever -t $DOOR";
+    let asked = "Esc leaves): ";
+    let run = dialogue(&format!("{login} 'echo he\"\"re; exit 7'"), &[(asked, "1\r")]);
+    assert!(run.status == 7 && run.stdout.contains("here"), "{run:?}");
+    // Whose person goes away without a word has an end, too.
+    let leaving = [(asked, "2\r"), ("here", "kill TERM")];
+    let left = dialogue(&format!("{login} 'echo he\"\"re; sleep 1000'"), &leaving);
+    assert!(left.status != 0 && left.stdout.contains("here"), "{left:?}");
+    let past = |name: &str| -> serde_json::Value {
+        let run = sentinel.console(&["session", "list", name, "--past", "--json"]);
+        serde_json::from_str(&run.stdout).unwrap_or_else(|e| panic!("{e}: {run:?}"))
+    };
+    let one = |name: &str| past(name).as_array().is_some_and(|list| list.len() == 1);
+    sentinel.wait("both have an end", || one("rec-choice") && one("rec-choice-b"));
+    let (first, second) = (past("rec-choice"), past("rec-choice-b"));
+    let (reason, by) = (&first[0]["reason"], &first[0]["ended_by"]);
+    assert_eq!((reason, by), (&"status 7".into(), &"container".into()), "{first}");
+    let said = second[0]["reason"].as_str().unwrap_or_default();
+    assert!(said.ends_with(", in which it was chosen, ended"), "{second}");
+    let records = sentinel.console(&["audit", "rec-choice", "--kind", "session", "--json"]);
+    let records: serde_json::Value =
+        serde_json::from_str(&records.stdout).unwrap_or_else(|e| panic!("{e}: {records:?}"));
+    let record = &records[0];
+    assert_eq!((&record["session"], &record["container"]), (&first[0]["id"], &"rec-choice".into()));
+    // It was recorded where it was chosen.
+    let recording = format!("{}.1", record["detail"]["chosen_in"]);
+    assert_eq!(first[0]["recordings"], serde_json::json!([recording]), "{record}");
+    let played = sentinel.console(&["session", "play", &recording]);
+    assert!(played.status == 0 && played.stdout.contains("here"), "{played:?}");
 }
 
 /// A recording with a pause of an hour in it.
