@@ -262,6 +262,8 @@ fn remember(
     tasks.spawn(key_uses.clone().keep(key_use, stop.clone()));
     let guard = Guard::load(&bans, config.clone(), Some(webhooks.clone()));
     tasks.spawn(guard.clone().keep(bans, stop.clone()));
+    let doors = config.borrow().ssh.listen.clone();
+    tasks.spawn(guard.clone().keep_kernel(doors, stop.clone()));
     (key_uses, guard)
 }
 

@@ -56,7 +56,8 @@ fn hosts() -> Vec<Example> {
             "status --json",
             "`jobs` is the work on containers that is under way; `certificates` are those of the \
              maintenance page (`names`, `valid_from`, `expires`, `source`); `guard.dropped` counts \
-             connections since the start that were dropped before their first byte; `ledger.lost` are \
+             connections since the start that were dropped before their first byte, and \
+             `guard.in_kernel` the sources that the kernel drops (`null`: it is not to); `ledger.lost` are \
              records that could not be written since the start, and `recordings.broken` are recordings \
              that are not whole; `problems` are sentences. \
              `gateway` is `null` when no public ports are led on; `in_force` tells whether the \

@@ -22,6 +22,9 @@ use crate::{
     recording,
 };
 
+/// What follows where bans are to be in the kernel and are not.
+const NOT_IN_KERNEL: &str = "guard: banned addresses are dropped by the door and not by the kernel";
+
 /// Nobody is to learn only from the log that the guard does not ban any more.
 const NO_ROOM: &str = "guard: as many addresses are banned as there is room for; some are not";
 
@@ -75,6 +78,8 @@ struct GuardView {
     bans: usize,
     sources: usize,
     dropped: u64,
+    /// Sources that the kernel drops; `None`: it is not to.
+    in_kernel: Option<usize>,
 }
 
 /// Work on a container that is under way.
@@ -89,6 +94,8 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     let Usage { sessions, connections, tasks, descriptors, resident_bytes, panics } =
         (context.usage)();
     let (jobs, guard) = (context.fleet.jobs().all(), context.guard.summary());
+    let kernel = context.guard.kernel().borrow().clone();
+    let in_kernel = kernel.wanted.then_some(kernel.sources);
     let gateway = Arc::clone(&context.gateway.borrow());
     let (ledger, recordings) = (context.ledger.health(), context.recorder.health());
     let backends: Vec<_> =
@@ -100,6 +107,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         .chain(certificate::problems(context))
         .chain(ledger_problems(&ledger))
         .chain(recording_problems(&recordings))
+        .chain(kernel.problem.map(|problem| format!("{NOT_IN_KERNEL}: {problem}")))
         .chain((guard.full > 0).then(|| NO_ROOM.to_owned()))
         .collect();
     let status = Status {
@@ -110,7 +118,12 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
         connections,
         containers: inventory.containers().count(),
         process: Process { tasks, descriptors, resident_bytes, panics },
-        guard: GuardView { bans: guard.bans, sources: guard.sources, dropped: guard.refused },
+        guard: GuardView {
+            bans: guard.bans,
+            sources: guard.sources,
+            dropped: guard.refused,
+            in_kernel,
+        },
         backends,
         ledger: LedgerView::new(ledger),
         recordings: RecordingsView::new(recordings),
@@ -375,6 +388,24 @@ Problems:    gateway: run conntrack: not found
             "writes": false, "since": since, "reason": "no space left", "broken": 2,
         });
         assert_eq!(view, expected);
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_do_for_the_guard_is_a_problem() {
+        let context = context(admin());
+        let status = || -> serde_json::Value {
+            let json = execute_line(b"status --json", &context);
+            serde_json::from_str(&json.stdout).unwrap()
+        };
+        assert_eq!(status()["guard"]["in_kernel"], serde_json::Value::Null);
+        let problem = Some("run nft: not found".to_owned());
+        let kernel = crate::guard::Kernel { wanted: true, problem, ..Default::default() };
+        context.guard.publish_kernel(kernel);
+        let status = status();
+        assert_eq!(status["guard"]["in_kernel"], 0);
+        let told = "guard: banned addresses are dropped by the door and not by the kernel: run nft: \
+                    not found";
+        assert!(status["problems"].as_array().unwrap().contains(&told.into()), "{status}");
     }
 
     #[test]

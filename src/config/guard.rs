@@ -19,4 +19,6 @@ pub struct Guard {
     pub rate_per_source: u32,
     /// New connections of all sources from which nobody has logged in, a second.
     pub rate: u32,
+    /// Banned sources that go on and on are dropped by the kernel.
+    pub kernel: bool,
 }

@@ -148,7 +148,11 @@ pub(super) fn table() -> Option<Table> {
     Table::parse(&read("count")?, &read("max")?)
 }
 
-async fn run(
+/// Runs a program with `input`, for 10 s at most: what it says.
+///
+/// # Errors
+/// It cannot be run, takes too long, or fails.
+pub async fn run(
     program: &'static str,
     arguments: &[&str],
     input: &str,

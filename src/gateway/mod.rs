@@ -22,7 +22,7 @@ use self::{claim::Claim, driver::Driver, rules::RuleSet, turn::Turner};
 pub use self::{
     claim::ClaimError,
     driver::{Applied, withdraw},
-    kernel::KernelError,
+    kernel::{KernelError, run as run_program},
 };
 pub use crate::model::firewall::Firewall;
 use crate::{

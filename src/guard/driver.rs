@@ -4,6 +4,7 @@
 //! next one is accepted, and takes less than a microsecond.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -16,8 +17,9 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{
-    book::{Account, Book, Entry, Full, Id, Notice, Refusal, Standing, Verdict},
+    book::{Account, Book, Entry, Full, Id, Notice, Refusal, Source, Standing, Verdict},
     flood,
+    kernel::Kernel,
     knock::Knock,
 };
 use crate::{
@@ -47,6 +49,9 @@ struct Inner {
     config: watch::Receiver<Arc<Config>>,
     /// Counts the changes of bans, for whoever keeps them.
     changes: watch::Sender<u64>,
+    /// Counts the sources that the kernel is to drop.
+    named: watch::Sender<u64>,
+    kernel: watch::Sender<Kernel>,
     webhooks: Option<Sender>,
     /// Bans told of late, and since when they are counted.
     told: Mutex<(Option<std::time::Instant>, u64)>,
@@ -88,6 +93,8 @@ impl Guard {
             book: Mutex::new(Book::new(clock::now(), u64::from_ne_bytes(seed))),
             config,
             changes: watch::channel(0).0,
+            named: watch::channel(0).0,
+            kernel: watch::Sender::default(),
             webhooks,
             told: Mutex::default(),
             refused: AtomicU64::new(0),
@@ -110,6 +117,11 @@ impl Guard {
             Verdict::Welcome(standing) => (!flood::drops(standing, (starting, places), draw))
                 .then_some((standing, false, None)),
             Verdict::Probation(notice) => Some((Standing::Stranger, true, notice)),
+            Verdict::Refused(Refusal::Stubborn) => {
+                info!(source = %peer.to_canonical(), "banned, and goes on: for the kernel to drop");
+                self.inner.named.send_modify(|named| *named = named.wrapping_add(1));
+                None
+            }
             Verdict::Refused(Refusal::Banned | Refusal::SourceRate | Refusal::Rate) => None,
         };
         let Some((standing, banned, notice)) = admitted else {
@@ -241,7 +253,10 @@ impl Guard {
     /// Somebody logged in from `peer`.
     pub(super) fn on_success(&self, peer: IpAddr) {
         let config = Arc::clone(&self.inner.config.borrow());
-        self.book().on_success(peer, &config.guard, clock::now());
+        let was_dropped = self.book().on_success(peer, &config.guard, clock::now());
+        if was_dropped {
+            self.changed();
+        }
     }
 
     /// Somebody at `peer`, which is banned, was told so.
@@ -273,6 +288,31 @@ impl Guard {
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
         // A panic between two statements here leaves counts that are still true.
         self.inner.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sources that the kernel is to drop, and for how long.
+    pub(super) fn in_kernel(&self) -> BTreeMap<Source, Duration> {
+        let config = Arc::clone(&self.inner.config.borrow());
+        self.book().in_kernel(&config.guard, clock::now())
+    }
+
+    /// What the kernel does, now and later.
+    #[must_use]
+    pub fn kernel(&self) -> watch::Receiver<Kernel> {
+        self.inner.kernel.subscribe()
+    }
+
+    /// Says what it does: what it did before.
+    pub(crate) fn publish_kernel(&self, now: Kernel) -> Kernel {
+        self.inner.kernel.send_replace(now)
+    }
+
+    pub(super) fn named(&self) -> watch::Receiver<u64> {
+        self.inner.named.subscribe()
+    }
+
+    pub(super) fn config(&self) -> watch::Receiver<Arc<Config>> {
+        self.inner.config.clone()
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {

@@ -8,11 +8,13 @@ pub mod book;
 mod driver;
 mod flood;
 mod keep;
+mod kernel;
 mod knock;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
     driver::{Guard, Removed, Summary},
+    kernel::Kernel,
     knock::Knock,
 };

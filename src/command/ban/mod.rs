@@ -109,7 +109,7 @@ pub(super) async fn run(
     match &args.command {
         BanCommand::List => list(context),
         BanCommand::Add(args) => add(args, context, terminal).await,
-        BanCommand::Remove(args) => remove(&args.whom, context),
+        BanCommand::Remove(args) => remove(&args.whom, context).await,
         BanCommand::Why(args) => why(&args.whom, context),
     }
 }
@@ -170,13 +170,14 @@ async fn add(
     Ok(report.note(format!("guard.allow still lets in {}", allowed.join(", "))))
 }
 
-fn remove(whom: &Whom, context: &Context) -> Result<Report, Failure> {
+async fn remove(whom: &Whom, context: &Context) -> Result<Report, Failure> {
     let network = match whom {
         Whom::Network(network) => wide(*network),
         Whom::Id(id) => found(*id, context)?.network,
     };
     let by = printable(&context.principal.name, 64);
     let removed = context.guard.pardon(network, &by);
+    context.guard.settle().await;
     if let Some(left) = &removed.left {
         let message = format!("{network} is banned with {}", left.network);
         let hint = format!("type `ban remove {}`", left.network);

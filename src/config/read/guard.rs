@@ -8,7 +8,7 @@ use super::super::{
     section::{Read, Section},
     source::Told,
     tree::{Node, shown},
-    value::{count, duration, text},
+    value::{boolean, count, duration, text},
 };
 use crate::model::source::{Network, SourceError};
 
@@ -31,6 +31,7 @@ pub(super) fn guard(mut section: Section<'_>) -> Result<Guard, Told> {
     let allow = section.list("allow", network).map(Option::unwrap_or_default);
     let rate_per_source = section.or("rate_per_source", 10, rate);
     let rate = section.or("rate", 100, rate);
+    let kernel = section.or("kernel", false, boolean);
     let allow = allow.and_then(|allow| {
         if allow.len() <= MAX_ALLOWED {
             return Ok(allow);
@@ -46,6 +47,7 @@ pub(super) fn guard(mut section: Section<'_>) -> Result<Guard, Told> {
         allow: allow?,
         rate_per_source: rate_per_source?,
         rate: rate?,
+        kernel: kernel?,
     })
 }
 

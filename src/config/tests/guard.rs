@@ -14,11 +14,12 @@ fn every_key_of_the_guard_is_read_and_has_a_default() {
         allow: Vec::new(),
         rate_per_source: 10,
         rate: 100,
+        kernel: false,
     };
     assert_eq!(good(&minimal()).guard, defaults);
     assert_eq!(good(&(minimal() + "[guard]\n")).guard, defaults);
     let text = "[guard]\nmax_failures = 10\nwindow = '24h'\nban = '1s'\nrate_per_source = 1\n\
-                rate = 100000\nallow = ['192.0.2.0/24', '2001:db8::1', '::ffff:198.51.100.7']\n";
+                rate = 100000\nkernel = true\nallow = ['192.0.2.0/24', '2001:db8::1', '::ffff:198.51.100.7']\n";
     let allow = ["192.0.2.0/24", "2001:db8::1", "198.51.100.7"];
     let expected = Guard {
         max_failures: 10,
@@ -27,6 +28,7 @@ fn every_key_of_the_guard_is_read_and_has_a_default() {
         allow: allow.map(|text| Network::parse(text).unwrap()).to_vec(),
         rate_per_source: 1,
         rate: 100_000,
+        kernel: true,
     };
     assert_eq!(good(&(minimal() + text)).guard, expected);
     assert_eq!(10, crate::guard::book::MAX_FAILURES, "what is read fits in the book");
@@ -55,6 +57,7 @@ fn each_mistake_in_the_guard_is_told_with_a_way_out() {
         (&many, "guard.allow", "write wider networks"),
         ("rate = 0", "guard.rate", "from 1 to 100000"),
         ("rate_per_source = -1", "guard.rate_per_source", "from 1 to 100000"),
+        ("kernel = 'true'", "guard.kernel", "write true without quotes"),
         ("maxfailures = 3", "guard.maxfailures", "did you mean `max_failures`?"),
         ("max_startups = 3", "guard.max_startups", "did you mean `ssh.max_startups`?"),
     ] {

@@ -29,6 +29,8 @@ pub(super) struct Ban {
     pub(super) failures: u8,
     /// Somebody was told.
     pub(super) told: bool,
+    /// Connections that the door dropped for it of late, as far as they count.
+    pub(super) dropped: u8,
 }
 
 /// A ban by the word of an administrator.

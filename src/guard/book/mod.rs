@@ -9,6 +9,7 @@ mod id;
 mod pace;
 mod source;
 mod sources;
+mod stubborn;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -22,6 +23,7 @@ use self::{
     bans::{Ban, Bans, Decreed, MEMORY},
     pace::Pace,
     sources::{KEPT, Sources},
+    stubborn::Stubborn,
 };
 pub use self::{
     id::{Id, NoId},
@@ -79,6 +81,7 @@ pub struct Book {
     v4: Sources,
     v6: Sources,
     bans: Bans,
+    stubborn: Stubborn,
     /// When the next connection of a stranger is due, and of somebody banned; in microseconds.
     strangers: Millis,
     probation: Millis,
@@ -94,6 +97,7 @@ impl Book {
             v4: Sources::new(),
             v6: Sources::new(),
             bans: Bans::new(),
+            stubborn: Stubborn::default(),
             strangers: 0,
             probation: 0,
         }
@@ -118,11 +122,12 @@ impl Book {
         let known = record.success > 0;
         if banned {
             let may = within && ALL_PROBATION.take(&mut self.probation, millis);
-            return if may {
-                Verdict::Probation(self.notice(address, millis))
-            } else {
-                Verdict::Refused(Refusal::Banned)
-            };
+            if may {
+                return Verdict::Probation(self.notice(address, millis));
+            }
+            let is_stubborn = !known && self.on_dropped(source, rules, millis);
+            let refusal = if is_stubborn { Refusal::Stubborn } else { Refusal::Banned };
+            return Verdict::Refused(refusal);
         }
         if !within {
             return Verdict::Refused(Refusal::SourceRate);
@@ -169,6 +174,7 @@ impl Book {
             strikes,
             failures: u8::try_from(failures).unwrap_or(u8::MAX),
             told: false,
+            dropped: 0,
         };
         if !self.bans.insert(source, ban, millis) {
             return Err(Full);
@@ -186,14 +192,15 @@ impl Book {
         sources.entry(source, tick, random).on_bare(ticks(rules.window), tick)
     }
 
-    /// Somebody logged in.
-    pub fn on_success(&mut self, address: IpAddr, rules: &Rules, now: Instant) {
+    /// Somebody logged in: whether the kernel was to drop her source.
+    pub fn on_success(&mut self, address: IpAddr, rules: &Rules, now: Instant) -> bool {
         if allows(rules, address) {
-            return;
+            return false;
         }
         let (source, tick) = (Source::of(address), self.tick(now));
         let (sources, random) = self.sources(source);
         sources.entry(source, tick, random).succeed(ticks(rules.window), tick);
+        self.stubborn.remove(source)
     }
 
     /// Bans a network by the word of `by`, printable; for good without `length`.
@@ -223,6 +230,7 @@ impl Book {
             |source, _| network.covers(&network_of(source)),
             |decreed| network.covers(&decreed.network),
         );
+        self.stubborn.pardon(network);
         let source = Source::of(network.address());
         if network.covers(&network_of(source))
             && let Some(record) = self.sources(source).0.get_mut(source)
@@ -277,7 +285,8 @@ impl Book {
                 let until = millis.saturating_add(left).saturating_sub(over);
                 if over < MEMORY {
                     let (failures, strikes, told) = (*failures, *strikes, *told);
-                    let ban = Ban { since, until, id: entry.id, strikes, failures, told };
+                    let (id, dropped) = (entry.id, 0);
+                    let ban = Ban { since, until, id, strikes, failures, told, dropped };
                     self.bans.insert(Source::of(entry.network.address()), ban, millis);
                 }
             }
@@ -389,7 +398,7 @@ fn length(first: Duration, strikes: u8) -> Duration {
 }
 
 fn entry_of(source: Source, ban: &Ban, now: Millis) -> Entry {
-    let Ban { since, until, id, strikes, failures, told } = *ban;
+    let Ban { since, until, id, strikes, failures, told, dropped: _ } = *ban;
     Entry {
         network: network_of(source),
         id,

@@ -33,6 +33,8 @@ pub enum Standing {
 pub enum Refusal {
     /// Its source is banned, and has used up what it may try.
     Banned,
+    /// The same, again and again, so that the kernel is to drop it.
+    Stubborn,
     /// Its source makes too many.
     SourceRate,
     /// Strangers make too many.

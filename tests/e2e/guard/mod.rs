@@ -3,6 +3,7 @@
 
 mod attack;
 mod fail2ban;
+mod kernel;
 
 use std::fs;
 
