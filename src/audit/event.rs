@@ -4,6 +4,7 @@ use std::{fmt, net::SocketAddr, time::Duration};
 
 use jiff::Timestamp;
 
+use super::files::Files;
 use crate::{
     config::Topic,
     model::{name::ContainerName, principal::Principal, text::printable},
@@ -147,6 +148,8 @@ pub struct Channel {
     pub exit: Option<String>,
     /// It was refused.
     pub refused: bool,
+    /// What was done with files in it.
+    pub files: Option<Files>,
 }
 
 /// A container that was chosen at the console.

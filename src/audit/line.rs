@@ -152,6 +152,9 @@ impl Channel {
         if self.refused {
             put("refused", json!(true));
         }
+        if let Some(files) = &self.files {
+            put("files", files.detail());
+        }
         Value::Object(detail)
     }
 }

@@ -4,6 +4,7 @@
 
 mod damper;
 mod event;
+mod files;
 mod line;
 mod log;
 pub mod openssh;
@@ -29,9 +30,12 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::event::{
-    Actor, Channel, Chosen, Command, Ended, EndedBy, Event, Gap, Kind, Notice, Refusal, Reload,
-    Visit,
+pub use self::{
+    event::{
+        Actor, Channel, Chosen, Command, Ended, EndedBy, Event, Gap, Kind, Notice, Refusal, Reload,
+        Visit,
+    },
+    files::{Action, File, Files, Outcome},
 };
 use crate::{
     clock::timestamp,

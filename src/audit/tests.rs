@@ -59,6 +59,20 @@ fn command(number: u8) -> Event {
     })
 }
 
+fn files() -> Files {
+    let nasty = [NASTY.as_bytes(), b"\xff\xfe"].concat();
+    let file = |action, outcome| File {
+        action,
+        name: nasty.clone(),
+        to: Some(nasty.clone()),
+        bytes: 3,
+        size: Some(4),
+        outcome,
+    };
+    let list = vec![file(Action::Get, Outcome::Part), file(Action::Rename, Outcome::Refused)];
+    Files { list, more: 1, got: 1, unfollowed: true, ..Files::default() }
+}
+
 fn every_event() -> Vec<Event> {
     let now = Timestamp::UNIX_EPOCH;
     let channel = Channel {
@@ -67,6 +81,7 @@ fn every_event() -> Vec<Event> {
         what: Some([NASTY.as_bytes(), b"\xff\xfe"].concat()),
         exit: Some(NASTY.to_owned()),
         refused: true,
+        files: Some(files()),
     };
     let ended = Ended {
         visit: visit(),

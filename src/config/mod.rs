@@ -163,6 +163,8 @@ pub struct Audit {
     pub strict: bool,
     /// The command lines of sessions are recorded.
     pub commands: bool,
+    /// What sessions do with files over `sftp` and `scp` is recorded; by name where command lines are.
+    pub files: bool,
 }
 
 /// How new containers are made.

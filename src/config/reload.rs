@@ -65,6 +65,7 @@ pub fn changes(running: &Config, next: &Config) -> Vec<String> {
         ("audit.retention", audit.retention != new_audit.retention),
         ("audit.strict", audit.strict != new_audit.strict),
         ("audit.commands", audit.commands != new_audit.commands),
+        ("audit.files", audit.files != new_audit.files),
         ("record", running.record != next.record),
         ("create", create != new_create),
         ("gateway", running.gateway != next.gateway),

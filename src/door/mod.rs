@@ -1,6 +1,6 @@
 //! The SSH front: accepts connections, authenticates people, and pipes each to where she may go.
-//! `app` starts it; nothing else calls it. It never looks into what people send, beyond the few
-//! packets named in [`intercept`], and never decides by itself who may go where.
+//! `app` starts it; nothing else calls it. It changes nothing of what people send, beyond the few
+//! packets named in [`intercept`], looks at no more than [`observe`] says, and never decides by itself who may go where.
 //!
 //! Each accepted connection belongs for life to one of a few single-threaded runtimes: that was
 //! measured to take a fifth less CPU than moving tasks between threads.
@@ -9,6 +9,7 @@ mod accept;
 mod attend;
 mod authenticate;
 mod choice;
+pub mod files;
 pub mod hold;
 pub mod intercept;
 pub mod key_use;

@@ -275,9 +275,7 @@ async fn connect(
             {
                 shared.key_uses.note(&container.name, key, clock::timestamp());
             }
-            let keeps = shared.config.borrow().audit.commands;
-            let without_commands = !keeps || matches!(permit.target(), Target::Console);
-            let seen = (Observed::new(without_commands), tap(shared, &permit, (id, peer)));
+            let seen = (observed(shared, &permit), tap(shared, &permit, (id, peer)));
             join(shared, connection, (upstream, seen), entry, recorded).await
         }
         Err(error) => {
@@ -287,6 +285,14 @@ async fn connect(
             None
         }
     }
+}
+
+/// What is looked at of what passes.
+fn observed(shared: &Shared, permit: &Permit) -> Observed {
+    let config = shared.config.borrow();
+    let is_console = matches!(permit.target(), Target::Console);
+    let observed = Observed::new(!config.audit.commands || is_console);
+    if config.audit.files && !is_console { observed.with_files() } else { observed }
 }
 
 /// Records a login. Where every session has to be in the ledger, why this one cannot be.

@@ -125,7 +125,8 @@ impl RecordView {
             let exit = part("exit").map(|exit| format!(" [{exit}]")).unwrap_or_default();
             let refused = if channel["refused"] == true { " refused" } else { "" };
             let about = part("what").map(|what| format!(" {what}")).unwrap_or_default();
-            let _ = write!(what, "; {name}{about}{exit}{refused}");
+            let files = files(&channel["files"]);
+            let _ = write!(what, "; {name}{about}{exit}{refused}{files}");
         }
         let more = number("opened").saturating_sub(SHOWN as u64);
         if more > 0 {
@@ -152,6 +153,26 @@ impl RecordView {
     }
 }
 
+/// What a channel did with files, in short.
+fn files(files: &Value) -> String {
+    let number = |key: &str| files[key].as_u64().unwrap_or(0);
+    let mut what = String::new();
+    for (count, verb, bytes) in [("put", "put", "bytes_in"), ("got", "got", "bytes_out")] {
+        let (count, bytes) = (number(count), number(bytes));
+        if count > 0 || bytes > 0 {
+            let s = if count == 1 { "" } else { "s" };
+            let _ = write!(what, ", {verb} {count} file{s} of {}", size(bytes));
+        }
+    }
+    if number("changed") > 0 {
+        let _ = write!(what, ", {} changed", number("changed"));
+    }
+    if files["unfollowed"] == true {
+        what.push_str(", not followed to the end");
+    }
+    what
+}
+
 /// Records, for the reference.
 #[cfg(test)]
 pub(in crate::command) fn example() -> Value {
@@ -165,7 +186,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        audit::{Actor, Channel, Command, Ended, EndedBy, Event, Gap, Refusal, Visit},
+        audit::{
+            Action, Actor, Channel, Command, Ended, EndedBy, Event, File, Files, Gap, Outcome,
+            Refusal, Visit,
+        },
         command::testing::at,
     };
 
@@ -187,6 +211,28 @@ mod tests {
         }
     }
 
+    fn moved() -> Files {
+        let file = |action, name: &[u8], to: Option<&[u8]>, bytes| File {
+            action,
+            name: name.to_vec(),
+            to: to.map(<[u8]>::to_vec),
+            bytes,
+            size: None,
+            outcome: Outcome::Done,
+        };
+        Files {
+            list: vec![
+                file(Action::Put, b"/home/alice/a.part", None, 41_000),
+                file(Action::Rename, b"/home/alice/a.part", Some(b"/home/alice/a"), 0),
+                File { outcome: Outcome::Refused, ..file(Action::Get, b"/etc/shadow", None, 0) },
+            ],
+            put: 1,
+            changed: 1,
+            bytes: (41_000, 0),
+            ..Files::default()
+        }
+    }
+
     pub(super) fn records() -> Vec<Record> {
         let channel = Channel {
             kind: b"session".to_vec(),
@@ -194,14 +240,21 @@ mod tests {
             what: Some(b"make test".to_vec()),
             exit: Some("0".to_owned()),
             refused: false,
+            files: None,
+        };
+        let sftp = Channel {
+            request: Some("subsystem"),
+            what: Some(b"sftp".to_vec()),
+            files: Some(moved()),
+            ..channel.clone()
         };
         let ended = Ended {
             visit: visit(),
             way: Some("direct".to_owned()),
             lasted: Duration::from_millis(72_500),
-            bytes: (120, 1 << 20),
+            bytes: (42_000, 1 << 20),
             opened: 5,
-            channels: vec![channel],
+            channels: vec![channel, sftp],
             last: String::new(),
             by: EndedBy::Client,
             reason: "closed".to_owned(),
@@ -250,7 +303,8 @@ mod tests {
         assert_eq!(
             lines[1],
             "2  2023-11-14 22:13:22  session  alice@laptop  192.0.2.1  alice  \
-            1m, 120B in, 1MiB out; exec make test [0]; 2 more; client: closed"
+            1m, 41KiB in, 1MiB out; exec make test [0]; \
+            subsystem sftp [0], put 1 file of 40KiB, 1 changed; 2 more; client: closed"
         );
         assert_eq!(
             lines[2],

@@ -23,6 +23,13 @@ pub(super) fn audit(
     let retention = section.or("retention", default, duration(DAY, 3650 * DAY));
     let strict = section.or("strict", false, boolean);
     let commands = section.or("commands", true, boolean);
+    let files = section.or("files", true, boolean);
     section.finish(|_| None);
-    Ok(Audit { path: file?, retention: retention?, strict: strict?, commands: commands? })
+    Ok(Audit {
+        path: file?,
+        retention: retention?,
+        strict: strict?,
+        commands: commands?,
+        files: files?,
+    })
 }

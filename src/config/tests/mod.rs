@@ -60,7 +60,8 @@ fn defaults_are_what_the_documentation_says() {
         Log { format: LogFormat::Text, level: "info".to_owned(), openssh: false }
     );
     let (path, days) = ("/var/lib/containarium/audit.db".into(), Duration::from_secs(90 * 86_400));
-    assert_eq!(config.audit, Audit { path, retention: days, strict: false, commands: true });
+    let audit = Audit { path, retention: days, strict: false, commands: true, files: true };
+    assert_eq!(config.audit, audit);
     assert!(config.backends.is_empty() && config.routes.is_empty());
     assert_eq!(config.gateway, None);
     assert_eq!(config.maintenance, None);

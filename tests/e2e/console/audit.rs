@@ -90,6 +90,78 @@ fn a_session_is_recorded_when_it_is_permitted_and_when_it_ends() {
     drop(guest);
 }
 
+/// What a session's first channel did with files, a line for each.
+fn files(record: &Value) -> Vec<String> {
+    let list = record["detail"]["channels"][0]["files"]["list"].as_array().cloned();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let one = |file: Value| {
+        let keys = ["action", "name", "to", "bytes", "size", "part", "refused"];
+        let parts: Vec<_> = keys.iter().filter(|key| !file[**key].is_null()).collect();
+        parts.into_iter().map(|key| text(&file[*key])).collect::<Vec<_>>().join(" ")
+    };
+    list.unwrap_or_default().into_iter().map(one).collect()
+}
+
+#[test]
+fn files_that_sftp_and_scp_move_are_recorded_by_name_and_size() {
+    let [_] = people(["filippa"]);
+    let guest = Guest::new(&world().sentinel, "b1", "audit-files", "filippa");
+    let run = world().client(
+        r#"with="-F $CFG -i $DIR/filippa"; there=audit-files@$DOOR
+        head -c 300000 /dev/zero >big; mkdir tree; echo one >"tree/a b"; : >tree/none
+        printf 'put big /tmp/big\nget /tmp/big back\nrename /tmp/big /tmp/bigger\n-rm /tmp/gone\n' >batch
+        echo 'rm /tmp/bigger' >>batch
+        sftp -q $with -b batch $there
+        scp -q -s $with big $there:/tmp/new
+        scp -q -O -r $with tree $there:/tmp/
+        scp -q -O $with $there:/tmp/new back
+        # Somebody's own script, which breaks off.
+        printf 'C0644 1000 cut\nabc' | ssh $with $there 'scp -t /tmp/cut'
+        puttygen $DIR/filippa -o key.ppk -O private
+        print=$(ssh-keygen -lf $DIR/keys/ssh_host_ed25519_key.pub | cut -d' ' -f2)
+        printf 'put big /tmp/p\nget /tmp/p back\nmv /tmp/p /tmp/q\nrm /tmp/q\nquit\n' >batch
+        psftp -batch -hostkey $print -i key.ppk -b batch $there
+        cmp big back && echo same"#,
+    );
+    assert!(run.stdout.ends_with("same\n"), "{run:?}");
+    let mut ended = wait_for(6, "audit-files --kind session");
+    ended.sort_by_key(|record| record["session"].as_i64());
+    let expected: [&[&str]; 6] = [
+        &[
+            "put /tmp/big 300000",
+            "get /tmp/big 300000",
+            "rename /tmp/big /tmp/bigger",
+            "remove /tmp/gone true",
+            "remove /tmp/bigger",
+        ],
+        &["put /tmp/new 300000"],
+        &["put tree/a b 4", "put tree/none 0"],
+        &["get new 300000"],
+        &["put cut 3 1000 true"],
+        &["put /tmp/p 300000", "get /tmp/p 300000", "rename /tmp/p /tmp/q", "remove /tmp/q"],
+    ];
+    for (record, expected) in ended.iter().zip(expected) {
+        let mut found = files(record);
+        // In which order a tree is sent is the client's file system's.
+        if expected.iter().any(|line| line.contains("tree/")) {
+            found.sort();
+        }
+        assert_eq!(found, expected, "{record:#}\n{run:?}");
+        let files = &record["detail"]["channels"][0]["files"];
+        assert!(files["unfollowed"].is_null() && files["more"].is_null(), "{record:#}");
+    }
+    assert_eq!(ended[4]["detail"]["channels"][0]["files"]["list"][0]["part"], true);
+    assert_eq!(ended[0]["detail"]["channels"][0]["files"]["list"][3]["refused"], true);
+    let table = console("audit audit-files --kind session");
+    assert!(
+        table.stdout.contains(
+            "subsystem sftp [0], put 1 file of 292.9KiB, got 1 file of 292.9KiB, 2 changed;"
+        ),
+        "{table:?}"
+    );
+    drop(guest);
+}
+
 #[test]
 fn refusals_are_recorded_and_nobody_writes_lines_of_hers_into_the_ledger() {
     let [_] = people(["amelia"]);

@@ -1,6 +1,11 @@
 //! What passes through a connection, as far as it is looked at: counts, and what is asked for, for the
-//! ledger; never contents. Only packets that are few are read, and only what is kept of them.
+//! ledger; never contents. Only packets that are few are read, and only what is kept of them; of the
+//! data of channels that move files, what says which (`files`).
 
+#[cfg(test)]
+mod tests;
+
+use super::files::{Channels, Follower};
 use crate::{
     audit::Channel,
     model::text,
@@ -33,6 +38,7 @@ pub struct Observed {
     /// Command lines are not kept.
     pub without_commands: bool,
     seen: Vec<Seen>,
+    followed: Channels,
 }
 
 /// A channel, and the numbers that both sides know it by while it lives.
@@ -50,9 +56,16 @@ impl Observed {
         Self { without_commands, ..Self::default() }
     }
 
+    /// The same, which also keeps what is done with files; without command lines by number alone.
+    #[must_use]
+    pub fn with_files(self) -> Self {
+        Self { followed: Channels::new(!self.without_commands), ..self }
+    }
+
     /// The channels that were kept, in the order in which they were opened.
     #[must_use]
-    pub fn into_channels(self) -> Vec<Channel> {
+    pub fn into_channels(mut self) -> Vec<Channel> {
+        self.settle(|_, _| true);
         self.seen.into_iter().map(|seen| seen.channel).collect()
     }
 
@@ -62,7 +75,7 @@ impl Observed {
         let _ = match packet.first().copied() {
             Some(message::CHANNEL_DATA | message::CHANNEL_EXTENDED_DATA) => {
                 self.up += packet.len().saturating_sub(9) as u64;
-                Ok(())
+                if self.followed.is_empty() { Ok(()) } else { self.followed.client_sent(packet) }
             }
             Some(message::CHANNEL_OPEN) => self.on_open(&packet[1..]),
             Some(message::CHANNEL_REQUEST) => self.on_request(&packet[1..]),
@@ -76,11 +89,15 @@ impl Observed {
         let _ = match packet.first().copied() {
             Some(message::CHANNEL_DATA | message::CHANNEL_EXTENDED_DATA) => {
                 self.down += packet.len().saturating_sub(9) as u64;
-                Ok(())
+                if self.followed.is_empty() { Ok(()) } else { self.followed.container_sent(packet) }
             }
             Some(message::CHANNEL_OPEN_CONFIRMATION) => self.on_confirmation(&packet[1..]),
             Some(message::CHANNEL_OPEN_FAILURE) => self.on_failure(&packet[1..]),
             Some(message::CHANNEL_REQUEST) => self.on_exit(&packet[1..]),
+            // The container closes last, or says nothing more to anybody.
+            Some(message::CHANNEL_CLOSE) if !self.followed.is_empty() => {
+                self.on_close(&packet[1..])
+            }
             Some(_) | None => Ok(()),
         };
     }
@@ -92,6 +109,7 @@ impl Observed {
         self.note(kind);
         let near = r.uint32()?;
         // A number that is used again means the new channel from here on.
+        self.settle(|one, _| one == near);
         for seen in self.seen.iter_mut().filter(|seen| seen.near == Some(near)) {
             (seen.near, seen.far) = (None, None);
         }
@@ -118,17 +136,27 @@ impl Observed {
         // What is run may hold secrets: only the ledger has it.
         self.note(kind);
         let without_commands = self.without_commands;
-        let mut seen = self.seen.iter_mut().rev();
-        let Some(seen) = seen.find(|seen| seen.far == Some(far) && seen.channel.request.is_none())
-        else {
+        let mut seen = self.seen.iter_mut().enumerate().rev();
+        let Some((place, seen)) = seen.find(|(_, seen)| seen.far == Some(far)) else {
             return Ok(());
         };
-        seen.channel.request = Some(request);
+        let first = seen.channel.request.is_none();
+        seen.channel.request.get_or_insert(request);
         r.boolean()?;
-        match request {
-            "exec" if without_commands => {}
-            "exec" | "subsystem" => seen.channel.what = Some(kept(r.string()?)),
-            _ => {}
+        if request == "shell" {
+            return Ok(());
+        }
+        let asked = r.string()?;
+        if first && !(request == "exec" && without_commands) {
+            seen.channel.what = Some(kept(asked));
+        }
+        // A subsystem may have been refused before: what is spoken is what counts.
+        let follower = match request {
+            "exec" => Follower::of_command(asked, !without_commands),
+            _ => Follower::of_subsystem(asked, !without_commands),
+        };
+        if let (Some(near), Some(follower), None) = (seen.near, follower, &seen.channel.files) {
+            seen.channel.files = self.followed.begin((near, far), place, follower);
         }
         Ok(())
     }
@@ -150,6 +178,7 @@ impl Observed {
     fn on_confirmation(&mut self, body: &[u8]) -> Result<(), Malformed> {
         let mut r = Reader::new(body);
         let (near, far) = (r.uint32()?, r.uint32()?);
+        self.settle(|_, one| one == far);
         for seen in self.seen.iter_mut().filter(|seen| seen.far == Some(far)) {
             (seen.near, seen.far) = (None, None);
         }
@@ -184,6 +213,21 @@ impl Observed {
         Ok(())
     }
 
+    fn on_close(&mut self, body: &[u8]) -> Result<(), Malformed> {
+        let near = Reader::new(body).uint32()?;
+        self.settle(|one, _| one == near);
+        Ok(())
+    }
+
+    /// What was followed in the channels that the two sides know by these numbers is told.
+    fn settle(&mut self, which: impl Fn(u32, u32) -> bool) {
+        for (place, files) in self.followed.end(which) {
+            if let Some(seen) = self.seen.get_mut(place) {
+                seen.channel.files = files;
+            }
+        }
+    }
+
     /// The channel that the client knows by this number now.
     fn of(&mut self, near: u32) -> Option<&mut Seen> {
         self.seen.iter_mut().rev().find(|seen| seen.near == Some(near))
@@ -209,153 +253,4 @@ fn address(r: &mut Reader<'_>) -> Result<Vec<u8>, Malformed> {
     let mut address = kept(r.string()?);
     address.extend(format!(":{}", r.uint32()?).as_bytes());
     Ok(address)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::codec::Write;
-
-    fn open(kind: &[u8], near: u32) -> Vec<u8> {
-        let mut packet = vec![message::CHANNEL_OPEN];
-        packet.put_string(kind);
-        for number in [near, 1 << 20, 1 << 15] {
-            packet.put_uint32(number);
-        }
-        packet
-    }
-
-    fn confirm(near: u32, far: u32) -> Vec<u8> {
-        let mut packet = vec![message::CHANNEL_OPEN_CONFIRMATION];
-        for number in [near, far, 1 << 20, 1 << 15] {
-            packet.put_uint32(number);
-        }
-        packet
-    }
-
-    fn request(channel: u32, kind: &[u8], text: Option<&[u8]>) -> Vec<u8> {
-        let mut packet = vec![message::CHANNEL_REQUEST];
-        packet.put_uint32(channel);
-        packet.put_string(kind);
-        packet.put_boolean(true);
-        if let Some(text) = text {
-            packet.put_string(text);
-        }
-        packet
-    }
-
-    fn exit(near: u32, status: u32) -> Vec<u8> {
-        let mut packet = request(near, b"exit-status", None);
-        packet.put_uint32(status);
-        packet
-    }
-
-    fn shown(observed: Observed) -> Vec<String> {
-        let text = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap_or_default()).unwrap();
-        let channels = observed.into_channels().into_iter();
-        channels
-            .map(|c| {
-                let (kind, what) = (text(Some(c.kind)), text(c.what));
-                let refused = if c.refused { " refused" } else { "" };
-                let (request, exit) = (c.request.unwrap_or("-"), c.exit.unwrap_or("-".to_owned()));
-                format!("{kind} {request} {what} {exit}{refused}")
-            })
-            .collect()
-    }
-
-    #[test]
-    fn data_is_counted_and_commands_are_not_for_the_log() {
-        let mut observed = Observed::default();
-        let mut data = vec![message::CHANNEL_DATA];
-        data.put_uint32(0);
-        data.put_string(&[1; 1000]);
-        observed.from_client(&data);
-        observed.from_upstream(&data);
-        observed.from_upstream(&data);
-        let exec = request(0, b"exec", Some(b"mysql -pSECRET"));
-        observed.from_client(&exec);
-        let last = "exec".to_owned();
-        assert_eq!(observed, Observed { up: 1000, down: 2000, last, ..Observed::default() });
-        observed.from_client(&open(b"x11\x1b[2J", 0));
-        assert_eq!((observed.last.as_str(), observed.channels), ("x11\\u{1b}[2J", 1));
-    }
-
-    #[test]
-    fn channels_are_known_by_what_was_asked_for_and_how_it_ended() {
-        let mut observed = Observed::default();
-        // Numbers differ on both sides, and are used again.
-        for (near, far, command, status) in [(0, 5, &b"true"[..], 0), (5, 0, b"false", 1)] {
-            observed.from_client(&open(b"session", near));
-            observed.from_upstream(&confirm(near, far));
-            observed.from_client(&request(far, b"pty-req", Some(b"xterm")));
-            observed.from_client(&request(far, b"exec", Some(command)));
-            observed.from_client(&request(far, b"exec", Some(b"a second one is refused")));
-            observed.from_upstream(&exit(near, status));
-            observed.from_upstream(&exit(near, 99));
-        }
-        observed.from_client(&open(b"session", 0));
-        observed.from_upstream(&confirm(0, 5));
-        observed.from_client(&request(5, b"subsystem", Some(b"sftp")));
-        let mut signal = request(0, b"exit-signal", Some(b"KILL"));
-        signal.put_boolean(false);
-        observed.from_upstream(&signal);
-        let mut direct = open(b"direct-tcpip", 7);
-        direct.put_string(b"db.internal");
-        direct.put_uint32(5432);
-        observed.from_client(&direct);
-        let mut failure = vec![message::CHANNEL_OPEN_FAILURE];
-        failure.put_uint32(7);
-        observed.from_upstream(&failure);
-        let mut listen = vec![message::GLOBAL_REQUEST];
-        listen.put_string(b"tcpip-forward");
-        listen.put_boolean(true);
-        listen.put_string(b"0.0.0.0");
-        listen.put_uint32(8080);
-        observed.from_client(&listen);
-        assert_eq!(
-            shown(observed),
-            [
-                "session exec true 0",
-                "session exec false 1",
-                "session subsystem sftp KILL",
-                "direct-tcpip - db.internal:5432 - refused",
-                "tcpip-forward - 0.0.0.0:8080 -",
-            ]
-        );
-    }
-
-    #[test]
-    fn commands_are_left_out_where_that_is_wanted() {
-        let mut observed = Observed::new(true);
-        observed.from_client(&open(b"session", 0));
-        observed.from_upstream(&confirm(0, 0));
-        observed.from_client(&request(0, b"exec", Some(b"mysql -pSECRET")));
-        assert_eq!(shown(observed), ["session exec  -"]);
-    }
-
-    #[test]
-    fn what_is_kept_has_a_limit_and_cut_packets_do_no_harm() {
-        let mut observed = Observed::default();
-        for near in 0..10_000 {
-            observed.from_client(&open(b"session", near));
-            observed.from_upstream(&confirm(near, near));
-            observed.from_client(&request(near, b"exec", Some(&vec![b'x'; 30_000])));
-        }
-        assert_eq!(observed.channels, 10_000);
-        let channels = observed.into_channels();
-        assert_eq!(channels.len(), MAX_CHANNELS);
-        assert!(channels.iter().all(|c| c.what.as_ref().unwrap().len() == MAX_KEPT));
-
-        let mut direct = open(b"direct-tcpip", 7);
-        direct.put_string(b"host");
-        direct.put_uint32(1);
-        let mut observed = Observed::default();
-        let packets = [direct, confirm(7, 7), request(7, b"exec", Some(b"x")), exit(7, 0)];
-        for packet in &packets {
-            for end in 0..packet.len() {
-                observed.from_client(&packet[..end]);
-                observed.from_upstream(&packet[..end]);
-            }
-        }
-    }
 }
