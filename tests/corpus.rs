@@ -32,6 +32,7 @@ targets! {
     certificate,
     client,
     exchange,
+    files,
     intercept,
     login_name,
     negotiate,
@@ -45,7 +46,7 @@ targets! {
 #[test]
 fn every_target_is_replayed_and_every_corpus_has_a_target() {
     let stems = |directory: &str| -> Vec<String> {
-        let mut stems: Vec<_> = files(&fuzz().join(directory))
+        let mut stems: Vec<_> = entries(&fuzz().join(directory))
             .iter()
             .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
             .collect();
@@ -58,7 +59,7 @@ fn every_target_is_replayed_and_every_corpus_has_a_target() {
 
 /// Runs `check` on every input of a target's corpus; names those that fail.
 fn replay(target: &str, check: fn(&[u8])) {
-    let inputs = files(&fuzz().join("corpus").join(target));
+    let inputs = entries(&fuzz().join("corpus").join(target));
     assert!(!inputs.is_empty(), "the corpus of {target} is empty");
     let failed: Vec<_> = inputs
         .iter()
@@ -75,7 +76,7 @@ fn fuzz() -> PathBuf {
 }
 
 /// What is in `directory`; nothing if it is missing.
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten();
-    entries.map(|entry| entry.unwrap().path()).collect()
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let found = fs::read_dir(directory).into_iter().flatten();
+    found.map(|entry| entry.unwrap().path()).collect()
 }

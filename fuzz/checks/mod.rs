@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod choices;
 pub mod client;
 pub mod exchange;
+pub mod files;
 pub mod intercept;
 pub mod keys;
 pub mod login_name;
