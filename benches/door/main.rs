@@ -4,8 +4,8 @@
 //! down slows all of them. `--quick` (or `BENCH_QUICK=1`) is a smoke check of under a minute, of
 //! which nothing is kept; a full run writes `docs/benchmarks.md`. `outages` as the first argument
 //! plays nothing but the hosts that die, `console` nothing but commands, `loads` nothing but what strangers
-//! do, `guard` nothing but the first of that, `record` nothing but terminals that are recorded and watched;
-//! each is told of.
+//! do, `guard` nothing but the first of that, `record` nothing but terminals that are recorded and watched,
+//! `files` nothing but what it costs to see which files are moved; each is told of.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,6 +23,7 @@
 mod create;
 mod delay;
 mod echo;
+mod files;
 mod flow;
 #[path = "../../tests/e2e/harness/mod.rs"]
 #[allow(dead_code, unused_imports, clippy::pedantic, reason = "it belongs to the tests")]
@@ -103,6 +104,7 @@ fn main() {
             delay::DELAY => return delay::serve(rest),
             rate::LOGINS => return rate::log_in(rest),
             outage::ALONE => return drop(outage::measure(&effort(&arguments))),
+            files::FILES => return println!("{}", files::measure()),
             CONSOLE => return console(&effort(&arguments)),
             strangers::CROWD => return strangers::crowd(rest),
             strangers::LOG_IN => return strangers::log_in(rest),
