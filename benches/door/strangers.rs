@@ -231,15 +231,15 @@ async fn slow(door: SocketAddr, source: Sources, stage: usize, key: Arc<PrivateK
         return start.elapsed();
     }
     let mut heard = vec![0; 4096];
-    let count = stream.read(&mut heard).await.unwrap();
+    let _ = stream.read(&mut heard).await.unwrap();
     let line = b"SSH-2.0-slow\r\n";
     if stage == 1 || stage == 2 {
         let _ = stream.write_all(line).await;
     }
     if stage == 2 {
-        // The server's own proposal comes behind its first line, and is as good as any.
-        let packet = heard[..count].iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let _ = stream.write_all(&heard[packet..count]).await;
+        // The server's own proposal comes after our first line, and is as good as any.
+        let count = stream.read(&mut heard).await.unwrap();
+        let _ = stream.write_all(&heard[..count]).await;
     }
     let mut next = line.iter().cycle();
     loop {

@@ -60,7 +60,7 @@ async fn beside<T>(
     let shared = &world.shared;
     let peer = "192.0.2.7:4711".parse().unwrap();
     let starting = shared.registry.start([192, 0, 2, 7].into(), 1, 1).unwrap();
-    let admitted = Admitted { starting, knock: shared.guard.unwatched() };
+    let admitted = Admitted { starting, knock: shared.guard.unwatched(), greeted: None };
     let serve = door::serve(shared, Socket::Other(Box::new(far)), peer, admitted);
     let (served, found) = tokio::join!(timeout(END, serve), client);
     assert!(served.is_ok(), "the connection never ends");

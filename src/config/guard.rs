@@ -17,7 +17,7 @@ pub struct Guard {
     pub allow: Vec<Network>,
     /// New connections of one source, a second.
     pub rate_per_source: u32,
-    /// New connections of all sources from which nobody has logged in, a second.
+    /// Connections of all sources from which nobody has logged in that say their first word, a second.
     pub rate: u32,
     /// Banned sources that go on and on are dropped by the kernel.
     pub kernel: bool,

@@ -2,18 +2,33 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpStream as StdTcpStream},
-    sync::Arc,
+    net::{IpAddr, SocketAddr, TcpStream as StdTcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
 
-use tokio::{net::TcpListener, runtime::Builder, sync::mpsc};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Builder,
+    sync::mpsc,
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-use super::{Shared, registry::Starting, session};
+use super::{
+    Shared,
+    lobby::Lobby,
+    registry::{Registry, Starting},
+    session,
+    silent::{Silent, first_word, greet, reset},
+};
 use crate::{
+    clock,
     guard::Knock,
     link::{listen::listen, socket::Socket},
 };
@@ -48,10 +63,11 @@ pub struct Door {
     listeners: Vec<TcpListener>,
 }
 
-struct Job {
-    stream: StdTcpStream,
-    peer: SocketAddr,
-    admitted: Admitted,
+/// A connection to serve.
+pub(super) struct Job {
+    pub(super) stream: StdTcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) admitted: Admitted,
 }
 
 /// What a connection before its login has: a place, and the guard's eye on it.
@@ -60,6 +76,8 @@ pub struct Admitted {
     pub starting: Starting,
     /// What the guard knows of it.
     pub knock: Knock,
+    /// When it came, if our identification is out already.
+    pub greeted: Option<Instant>,
 }
 
 struct Worker {
@@ -101,11 +119,14 @@ impl Door {
             .collect::<io::Result<Vec<_>>>()
             .map_err(DoorError::Worker)?;
         let accepting = TaskTracker::new();
+        let jobs = workers.iter().map(|worker| worker.jobs.clone()).collect();
+        let hall =
+            Arc::new(Hall { shared, lobby: Lobby::default(), jobs, next: AtomicUsize::new(0) });
         for listener in self.listeners {
-            let jobs = workers.iter().map(|w| w.jobs.clone()).collect();
-            let accept = accept(listener, Arc::clone(&shared), jobs, closing.clone());
+            let accept = accept(listener, Arc::clone(&hall), closing.clone());
             accepting.spawn(or_close(closing.clone(), accept));
         }
+        drop(hall);
         accepting.close();
         accepting.wait().await;
         // Without senders the workers end with their last connection.
@@ -147,7 +168,7 @@ where
 }
 
 async fn serve(shared: Arc<Shared>, Job { stream, peer, admitted }: Job) {
-    match tokio::net::TcpStream::from_std(stream) {
+    match TcpStream::from_std(stream) {
         Ok(stream) => session::serve(&shared, Socket::tcp(stream), peer, admitted).await,
         Err(error) => warn!(%error, "connection not taken over"),
     }
@@ -160,27 +181,80 @@ async fn or_close(closing: CancellationToken, accept: impl Future<Output = ()>) 
     accept.await;
 }
 
-async fn accept(
-    listener: TcpListener,
+/// Where accepted connections go.
+struct Hall {
     shared: Arc<Shared>,
-    workers: Vec<mpsc::Sender<Job>>,
-    closing: CancellationToken,
-) {
-    let mut next = 0;
+    lobby: Lobby<Silent>,
+    jobs: Vec<mpsc::Sender<Job>>,
+    /// Whose turn it is.
+    next: AtomicUsize,
+}
+
+impl Hall {
+    /// Sees one connection from its acceptance to a worker.
+    async fn attend(&self, silent: (u64, Arc<TcpStream>), came: (SocketAddr, Duration)) {
+        let Some(job) = first_word(&self.shared, &self.lobby, silent, came).await else { return };
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.jobs.len();
+        if let Err(unsent) = self.jobs[turn].try_send(job) {
+            let mut job = unsent.into_inner();
+            job.admitted.knock.excuse();
+            warn!(source = %job.peer, "connection dropped: workers are behind");
+        }
+    }
+
+    /// Gives a connection a place, if there is one or somebody makes room; otherwise it is closed at
+    /// once. Its number in the lobby, and for how long it may stay there.
+    fn admit(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Option<(u64, Arc<TcpStream>, Duration)> {
+        let Self { shared, lobby, .. } = self;
+        let (per_source, total) = {
+            let ssh = &shared.config.borrow().ssh;
+            (ssh.max_startups_per_source, ssh.max_startups)
+        };
+        let spoken = shared.registry.starting().saturating_sub(lobby.len());
+        let Some(mut knock) = shared.guard.admit(peer.ip(), spoken, total) else {
+            debug!(source = %peer, "dropped by the guard");
+            reset(&stream);
+            return None;
+        };
+        let per_source =
+            if knock.is_banned() { per_source.min(PROBATION_PLACES) } else { per_source };
+        let limits = (per_source, knock.places(total));
+        let place =
+            room(&shared.registry, lobby, peer.ip(), limits, Silent::has_spoken, Silent::make_room);
+        let Some(starting) = place else {
+            debug!(source = %peer, "too many connections before login");
+            knock.excuse();
+            return None;
+        };
+        greet(&stream);
+        let (source, standing, grace) =
+            (starting.source(), knock.standing(), session::grace(shared, &knock));
+        let admitted = Admitted { starting, knock, greeted: Some(Instant::from_std(clock::now())) };
+        let stream = Arc::new(stream);
+        let silent = Silent { stream: Arc::clone(&stream), admitted };
+        Some((lobby.enter(source, standing, silent), stream, grace))
+    }
+}
+
+async fn accept(listener: TcpListener, hall: Arc<Hall>, closing: CancellationToken) {
+    let silent = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             biased;
-            () = closing.cancelled() => return,
+            () = closing.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Some(job) = admit(&shared, stream, peer) {
-                    next = (next + 1) % workers.len();
-                    if let Err(unsent) = workers[next].try_send(job) {
-                        unsent.into_inner().admitted.knock.excuse();
-                        warn!(source = %peer, "connection dropped: workers are behind");
-                    }
+                if let Some((number, stream, grace)) = hall.admit(stream, peer) {
+                    let hall = Arc::clone(&hall);
+                    silent.spawn(async move {
+                        hall.attend((number, stream), (peer, grace)).await;
+                    });
                 }
             }
             Err(error) => {
@@ -189,37 +263,30 @@ async fn accept(
             }
         }
     }
+    // Nobody new, and those who are there have their time.
+    drop(listener);
+    silent.close();
+    silent.wait().await;
 }
 
-/// Gives a connection a place, if there is one; otherwise it is closed at once.
-fn admit(shared: &Shared, stream: tokio::net::TcpStream, peer: SocketAddr) -> Option<Job> {
-    let (per_source, total) = {
-        let ssh = &shared.config.borrow().ssh;
-        (ssh.max_startups_per_source, ssh.max_startups)
-    };
-    let Some(mut knock) = shared.guard.admit(peer.ip(), shared.registry.starting(), total) else {
-        debug!(source = %peer, "dropped by the guard");
-        reset(&stream);
-        return None;
-    };
-    let per_source = if knock.is_banned() { per_source.min(PROBATION_PLACES) } else { per_source };
-    let Some(starting) = shared.registry.start(peer.ip(), per_source, total) else {
-        debug!(source = %peer, "too many connections before login");
-        knock.excuse();
-        return None;
-    };
-    let stream = stream.into_std().inspect_err(|error| warn!(%error, "accept failed"));
-    let Ok(stream) = stream else {
-        knock.excuse();
-        return None;
-    };
-    Some(Job { stream, peer, admitted: Admitted { starting, knock } })
-}
-
-/// Lets a connection end without a goodbye, of which the kernel would remember something.
-fn reset(stream: &tokio::net::TcpStream) {
-    // Otherwise it ends in the ordinary way.
-    let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+/// A place of so many for each source and in all. Where there is none, the connection that has been
+/// silent for longest makes room, and is given to `gone`.
+pub(super) fn room<T>(
+    registry: &Registry,
+    lobby: &Lobby<T>,
+    source: IpAddr,
+    (per_source, total): (usize, usize),
+    has_spoken: impl Fn(&T) -> bool,
+    gone: impl Fn(T),
+) -> Option<Starting> {
+    // Twice for the source and for all; once more should another listener have been quicker.
+    for _ in 0..3 {
+        match registry.start(source, per_source, total) {
+            Ok(starting) => return Some(starting),
+            Err(crowded) => gone(lobby.make_room(&crowded, &has_spoken)?),
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -240,8 +307,11 @@ mod tests {
             let client = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (stream, peer) = listener.accept().unwrap();
             let starting = registry.start(peer.ip(), 3, 3).unwrap();
-            let job =
-                Job { stream, peer, admitted: Admitted { starting, knock: guard.unwatched() } };
+            let job = Job {
+                stream,
+                peer,
+                admitted: Admitted { starting, knock: guard.unwatched(), greeted: None },
+            };
             jobs.send(job).await.unwrap_or_else(|_| panic!("the queue is open"));
             clients.push(client);
         }

@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info};
 
@@ -24,6 +27,7 @@ use crate::{
     access::{Permit, Target},
     audit::{EndedBy, Event, Refusal, Visit},
     clock,
+    guard::Knock,
     link::{
         connection::{Connection, ConnectionError},
         login::LoginError,
@@ -42,7 +46,7 @@ use crate::{
 
 /// What clients take us for. They choose their compatibility by it: `yes | head -1` ends only
 /// towards an sshd that they know to understand `eow@openssh.com`.
-const IDENT: &str = "SSH-2.0-OpenSSH_9.9 Containarium";
+pub(super) const IDENT: &str = "SSH-2.0-OpenSSH_9.9 Containarium";
 
 /// Lines for a person that may wait to be shown.
 const LINES: usize = 8;
@@ -97,7 +101,10 @@ async fn open(
         rekey: RekeyLimits::default(),
         role: Role::Server(shared.keys.host.clone()),
     };
-    let connection = Connection::new(socket, params).ok()?;
+    let mut connection = Connection::new(socket, params).ok()?;
+    if admitted.greeted.is_some() {
+        connection.transport.greeted();
+    }
     let (connection, authenticated) = enter(shared, connection, (id, peer), admitted).await?;
     if let Target::Tunnel(backend) = authenticated.permit.target() {
         let Authenticated { permit, login, .. } = &authenticated;
@@ -170,11 +177,9 @@ async fn enter(
     (id, peer): (u64, SocketAddr),
     admitted: Admitted,
 ) -> Option<(Connection, Authenticated)> {
-    let Admitted { mut starting, mut knock } = admitted;
-    let mut grace = shared.config.borrow().ssh.login_grace;
-    if knock.is_banned() {
-        grace = grace.min(PROBATION);
-    }
+    let Admitted { mut starting, mut knock, greeted } = admitted;
+    let came = greeted.unwrap_or_else(|| Instant::from_std(clock::now()));
+    let until = came + grace(shared, &knock);
     let source = peer.ip().to_canonical();
     let mut tried = Tried::default();
     let outcome = tokio::select! {
@@ -184,8 +189,8 @@ async fn enter(
             connection.close(Reason::ByApplication, &sentence).await;
             return None;
         }
-        outcome = timeout(
-            grace,
+        outcome = timeout_at(
+            until,
             authenticate(shared, &mut connection, source, (&mut tried, &mut knock)),
         ) => outcome,
     };
@@ -219,6 +224,12 @@ async fn enter(
         }
     }
     None
+}
+
+/// How long a connection may take from its acceptance to its login.
+pub(super) fn grace(shared: &Shared, knock: &Knock) -> Duration {
+    let grace = shared.config.borrow().ssh.login_grace;
+    if knock.is_banned() { grace.min(PROBATION) } else { grace }
 }
 
 /// Tells a client that broke the protocol what it did, and closes.

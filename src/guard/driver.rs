@@ -67,7 +67,7 @@ pub struct Summary {
     pub bans: usize,
     /// Sources of which something is remembered.
     pub sources: usize,
-    /// Connections dropped since start, before their first byte was read.
+    /// Connections dropped since start, before anything of them was read.
     pub refused: u64,
     /// Bans that found no room since start.
     pub full: u64,
@@ -103,10 +103,10 @@ impl Guard {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Decides on a connection from `peer`, while `starting` of `places` before login are taken.
-    /// `None`: it is to be dropped.
+    /// Decides on a connection from `peer`, while those that have spoken and not logged in take
+    /// `spoken` of `places`. `None`: it is to be dropped.
     #[must_use]
-    pub fn admit(&self, peer: IpAddr, starting: usize, places: usize) -> Option<Knock> {
+    pub fn admit(&self, peer: IpAddr, spoken: usize, places: usize) -> Option<Knock> {
         let config = Arc::clone(&self.inner.config.borrow());
         let (verdict, draw) = {
             let mut book = self.book();
@@ -114,18 +114,19 @@ impl Guard {
             (verdict, book.draw(100))
         };
         let admitted = match verdict {
-            Verdict::Welcome(standing) => (!flood::drops(standing, (starting, places), draw))
-                .then_some((standing, false, None)),
+            Verdict::Welcome(standing) => {
+                (!flood::drops(standing, (spoken, places), draw)).then_some((standing, false, None))
+            }
             Verdict::Probation(notice) => Some((Standing::Stranger, true, notice)),
             Verdict::Refused(Refusal::Stubborn) => {
                 info!(source = %peer.to_canonical(), "banned, and goes on: for the kernel to drop");
                 self.inner.named.send_modify(|named| *named = named.wrapping_add(1));
                 None
             }
-            Verdict::Refused(Refusal::Banned | Refusal::SourceRate | Refusal::Rate) => None,
+            Verdict::Refused(Refusal::Banned | Refusal::SourceRate) => None,
         };
         let Some((standing, banned, notice)) = admitted else {
-            self.inner.refused.fetch_add(1, Ordering::Relaxed);
+            self.on_dropped();
             return None;
         };
         Some(Knock::new(self.clone(), peer, (standing, banned), notice))
@@ -215,6 +216,17 @@ impl Guard {
     /// Whether `peer` is banned now.
     pub(super) fn bans(&self, peer: IpAddr) -> bool {
         self.book().is_banned(peer, clock::now())
+    }
+
+    /// Whether one more stranger is served who has said a word, or ended without one.
+    pub(super) fn serves(&self, has_spoken: bool) -> bool {
+        let config = Arc::clone(&self.inner.config.borrow());
+        self.book().on_stranger(has_spoken, &config.guard, clock::now())
+    }
+
+    /// A connection was dropped, before anything of it was read.
+    pub(super) fn on_dropped(&self) {
+        self.inner.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A connection from `peer` ended without a login, after it was refused something.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::{
     book::{Notice, Standing},
     driver::Guard,
+    flood,
 };
 
 /// One connection before its login. Dropping it tells the guard how it ended, however it did: at
@@ -47,6 +48,36 @@ impl Knock {
     #[must_use]
     pub fn is_banned(&self) -> bool {
         self.banned
+    }
+
+    /// What is known of its source; nothing good if that is banned.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// How many of so many places before login may be taken when it comes.
+    #[must_use]
+    pub fn places(&self, all: usize) -> usize {
+        flood::places(self.standing, all)
+    }
+
+    /// Whether it is served, now that it has said a word, or has ended its silence in another way.
+    /// If not, it is to be dropped: strangers do so too often.
+    pub fn is_served(&mut self, has_spoken: bool) -> bool {
+        if self.banned || self.standing != Standing::Stranger || self.guard.serves(has_spoken) {
+            return true;
+        }
+        if has_spoken {
+            self.excuse();
+        }
+        self.guard.on_dropped();
+        false
+    }
+
+    /// It has to make room for others.
+    pub fn make_room(self) {
+        self.guard.on_dropped();
     }
 
     /// What its person is to be told before anything else, once.

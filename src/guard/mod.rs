@@ -14,6 +14,7 @@ mod knock;
 mod tests;
 
 pub use self::{
+    book::Standing,
     driver::{Guard, Removed, Summary},
     kernel::Kernel,
     knock::Knock,

@@ -152,18 +152,28 @@ impl Registry {
         registry
     }
 
-    /// Takes a place among the connections that have not authenticated. `None`: too many have not.
-    #[must_use]
-    pub fn start(&self, source: IpAddr, per_source: usize, total: usize) -> Option<Starting> {
+    /// Takes a place among the connections that have not authenticated.
+    ///
+    /// # Errors
+    /// Too many have not.
+    pub fn start(
+        &self,
+        source: IpAddr,
+        per_source: usize,
+        total: usize,
+    ) -> Result<Starting, Crowded> {
         let source = network(source);
         let mut lists = self.lock();
         let of_source = lists.starting.get(&source).copied().unwrap_or(0);
-        if of_source >= per_source || lists.starting_total >= total {
-            return None;
+        if of_source >= per_source {
+            return Err(Crowded::Source(source));
+        }
+        if lists.starting_total >= total {
+            return Err(Crowded::All);
         }
         lists.starting.insert(source, of_source + 1);
         lists.starting_total += 1;
-        Some(Starting { registry: self.clone(), source, ended: self.farewell.subscribe() })
+        Ok(Starting { registry: self.clone(), source, ended: self.farewell.subscribe() })
     }
 
     /// How many connections have not authenticated.
@@ -307,6 +317,15 @@ fn network(source: IpAddr) -> IpAddr {
     }
 }
 
+/// Why there is no place among the connections that have not authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crowded {
+    /// This source has as many as it may have.
+    Source(IpAddr),
+    /// There are as many as there may be.
+    All,
+}
+
 /// A place among the connections that have not authenticated; dropping it gives it back.
 pub struct Starting {
     registry: Registry,
@@ -315,6 +334,12 @@ pub struct Starting {
 }
 
 impl Starting {
+    /// What counts as its source.
+    #[must_use]
+    pub fn source(&self) -> IpAddr {
+        self.source
+    }
+
     /// Waits until somebody ends the connection; the sentence says why.
     pub async fn ended(&mut self) -> Arc<str> {
         said(&mut self.ended).await

@@ -10,15 +10,16 @@ fn places_before_authentication_are_limited_and_given_back() {
     let b: IpAddr = "2001:db8::1".parse().unwrap();
     let neighbour: IpAddr = "2001:db8::ffff:2".parse().unwrap();
     let mut held: Vec<_> = (0..2).map(|_| registry.start(a, 2, 5).unwrap()).collect();
-    assert!(registry.start(mapped, 2, 5).is_none(), "per source");
+    assert!(registry.start(mapped, 2, 5).err() == Some(Crowded::Source(a)), "per source");
     held.extend([b, neighbour].map(|s| registry.start(s, 2, 5).unwrap()));
-    assert!(registry.start(b, 2, 5).is_none(), "one /64 is one source");
+    assert!(registry.start(b, 2, 5).is_err(), "one /64 is one source");
     held.push(registry.start("192.0.2.9".parse().unwrap(), 2, 5).unwrap());
-    assert!(registry.start("192.0.2.8".parse().unwrap(), 2, 5).is_none(), "in all");
+    let crowded = registry.start("192.0.2.8".parse().unwrap(), 2, 5).err();
+    assert!(crowded == Some(Crowded::All), "in all");
     held.clear();
     assert_eq!(registry.connections(), 0);
     assert!(registry.lock().starting.is_empty());
-    assert!(registry.start(a, 2, 5).is_some());
+    assert!(registry.start(a, 2, 5).is_ok());
 }
 
 fn session(id: u64, container: &str, account: &str, key: u8) -> Session {

@@ -82,8 +82,10 @@ pub struct Book {
     v6: Sources,
     bans: Bans,
     stubborn: Stubborn,
-    /// When the next connection of a stranger is due, and of somebody banned; in microseconds.
+    /// When the next word of a stranger is due, the next end without one, and the next connection
+    /// of somebody banned; in microseconds.
     strangers: Millis,
+    mute: Millis,
     probation: Millis,
 }
 
@@ -99,6 +101,7 @@ impl Book {
             bans: Bans::new(),
             stubborn: Stubborn::default(),
             strangers: 0,
+            mute: 0,
             probation: 0,
         }
     }
@@ -132,15 +135,15 @@ impl Book {
         if !within {
             return Verdict::Refused(Refusal::SourceRate);
         }
-        if known {
-            return Verdict::Welcome(Standing::Known);
-        }
-        let all = Pace::new(rules.rate, BURST * rules.rate);
-        if all.take(&mut self.strangers, millis) {
-            Verdict::Welcome(Standing::Stranger)
-        } else {
-            Verdict::Refused(Refusal::Rate)
-        }
+        Verdict::Welcome(if known { Standing::Known } else { Standing::Stranger })
+    }
+
+    /// A stranger said the first word of a connection, or ended it without one: whether that is
+    /// within the rate. Each has one of its own, so that who says nothing keeps out nobody.
+    pub fn on_stranger(&mut self, has_spoken: bool, rules: &Rules, now: Instant) -> bool {
+        let millis = self.millis(now);
+        let next = if has_spoken { &mut self.strangers } else { &mut self.mute };
+        Pace::new(rules.rate, BURST * rules.rate).take(next, millis)
     }
 
     /// A connection ended without a login after it was refused something. The ban, if it was one too

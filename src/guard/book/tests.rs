@@ -180,8 +180,11 @@ fn a_flood_of_strangers_delays_nobody_who_is_known() {
     let known = ip("192.0.2.7");
     book.on_success(known, &rules(), start);
     let now = start + HOUR;
-    let strangers = (0..10_000).filter(|n| !is_dropped(&mut book, v4(*n), now)).count();
-    assert_eq!(strangers, 500, "five seconds' worth");
+    // Strangers share a rate once they speak, and who says nothing takes none of it.
+    for spoken in [false, true] {
+        let served = (0..10_000).filter(|_| book.on_stranger(spoken, &rules(), now)).count();
+        assert_eq!(served, 500, "five seconds' worth");
+    }
     assert_eq!(book.on_connect(known, &rules(), now), Verdict::Welcome(Standing::Known));
     // Nor may who is known make more than others.
     let more = (0..1000).filter(|_| !is_dropped(&mut book, known, now)).count();

@@ -37,8 +37,6 @@ pub enum Refusal {
     Stubborn,
     /// Its source makes too many.
     SourceRate,
-    /// Strangers make too many.
-    Rate,
 }
 
 /// What somebody from a banned source is told.

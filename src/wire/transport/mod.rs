@@ -153,6 +153,11 @@ impl Transport {
         Ok(transport)
     }
 
+    /// Declares our identification sent, before anything else is done: somebody has said it already.
+    pub fn greeted(&mut self) {
+        self.output.consume(self.params.ident.len() + "\r\n".len());
+    }
+
     /// Works off the input up to the next packet that is the owner's business (message number 5,
     /// 6, or 50 and above). `Ok(None)`: more input is needed.
     ///

@@ -133,6 +133,45 @@ fn who_is_banned_is_told_and_a_colleague_gets_in() {
     assert_eq!(asked(&sentinel, &["ban", "list"]), Value::Array(Vec::new()));
 }
 
+/// Sixteen places, of which strangers have fourteen, and sixty connections that take them: each is
+/// greeted, and who has spoken stays.
+#[test]
+fn who_speaks_gets_in_beside_a_crowd_that_says_nothing() {
+    let (_, text) = sentinel("guard-silent", 2495);
+    let text = set(&text, "ssh", "max_startups", "16");
+    let sentinel = Sentinel::start(&world().dir, "guard-silent", &text);
+    sentinel.wait_until_listed(&["alice"]);
+    let run = world().client(
+        r#"cat >crowd.py <<'END'
+import os, socket, subprocess, sys
+def connect(last):
+    return socket.create_connection((os.environ["DOOR"], 2495), 60, ("192.0.2.%d" % last, 0))
+def is_open(s):
+    s.setblocking(False)
+    try:
+        while s.recv(4096):
+            pass
+        return False
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
+first, heard = connect(16), b""
+first.sendall(b"SSH-2.0-x\r\n")
+while len(heard) < 200:
+    heard += first.recv(4096)
+crowd, greeted = [], 0
+for n in range(60):
+    crowd.append(connect(16 + n % 3))
+    greeted += crowd[-1].recv(4) == b"SSH-"
+login = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+print(login.stdout.strip(), login.stderr.strip(), greeted, is_open(first), sum(map(is_open, crowd)) <= 13)
+END
+        python3 crowd.py ssh -b 192.0.2.19 -p 2495 -F $CFG -i $DIR/alice -l alice $DOOR hostname"#,
+    );
+    assert_eq!(run.stdout, "alice-container  60 True True\n", "{run:?} {}", sentinel.log_text());
+}
+
 #[test]
 fn ones_own_address_is_banned_only_on_purpose() {
     let run = world().client("ssh -F $CFG sentinel 'ban add 192.0.2.10' 2>&1");
