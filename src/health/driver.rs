@@ -20,13 +20,16 @@ use tokio::{
 use super::{
     CheckHealth, HISTORY, Health, Host, HostHealth,
     machine::{Machine, Probe, State},
-    probe::{Place, probe},
+    probe::{Place, longest, probe},
     together,
 };
 use crate::{
     clock::timestamp,
     link::reverse::{Changes, Tunnels},
-    model::{check::Check, name::BackendName},
+    model::{
+        check::{Check, Rules},
+        name::BackendName,
+    },
 };
 
 /// How long a host may take to connect once it is watched, before it is missed: after a restart of
@@ -218,7 +221,10 @@ impl Watched {
             Check::Tunnel => now() + ARRIVAL,
             Check::Tcp(_) | Check::Ssh(_) | Check::Http(_) | Check::Incus => now(),
         };
-        let machine = |check| (Machine::new(host.rules, first(check)), VecDeque::new());
+        let machine = |check| {
+            let rules = Rules { timeout: longest(check, host.rules.timeout), ..host.rules };
+            (Machine::new(rules, first(check)), VecDeque::new())
+        };
         let machines = host.checks.iter().map(machine).collect();
         Self {
             machines,
@@ -288,7 +294,8 @@ async fn run(
             Place::Addresses(known)
         }
     };
-    let answer = timeout_at(deadline, probe(what, place, &host.incus_socket)).await;
+    let answer =
+        timeout_at(deadline, probe(what, place, &host.incus_socket, host.rules.timeout)).await;
     let took = matches!(answer, Ok(Ok(()))).then(|| now().duration_since(start));
     (backend, check, id, took)
 }
