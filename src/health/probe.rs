@@ -83,11 +83,11 @@ pub(super) async fn probe(
     let (port, request, sought, later) = match check {
         Check::Tcp(port) => return place.connect(*port, patience).await.map(drop),
         Check::Incus => return UnixStream::connect(incus_socket).await.map(drop),
-        Check::Tunnel => (SSH_PORT, "", "\nSSH-", true),
-        Check::Ssh(port) => (*port, "", "\nSSH-", true),
+        Check::Tunnel => (SSH_PORT, "", "SSH-", true),
+        Check::Ssh(port) => (*port, "", "SSH-", true),
         Check::Http(port) => {
             let request = "HEAD / HTTP/1.1\r\nHost: health\r\nConnection: close\r\n\r\n";
-            (*port, request, "\nHTTP/1.", false)
+            (*port, request, "HTTP/1.", false)
         }
     };
     let mut stream = place.connect(port, patience).await?;
@@ -103,18 +103,19 @@ pub(super) async fn probe(
     Err(io::ErrorKind::TimedOut.into())
 }
 
-/// Reads until a line begins with what is `sought`; only the first line counts unless `later` ones
-/// do, too.
+/// Reads until a line has ended that begins with what is `sought`; only the first line counts unless
+/// `later` ones do, too. The whole line, as a host that crawls says the start of one in time.
 async fn expect(stream: &mut Stream, sought: &str, later: bool) -> io::Result<()> {
-    let mut heard = vec![b'\n'];
-    while heard.len() < MAX_BANNER {
-        let known = heard.windows(sought.len()).position(|w| w == sought.as_bytes());
-        match known {
-            Some(at) if later || at == 0 => return Ok(()),
-            _ if !later && heard.len() >= sought.len() => break,
-            _ => {}
+    let mut heard = Vec::new();
+    while heard.len() < MAX_BANNER && stream.read_buf(&mut heard).await? != 0 {
+        let mut lines = heard.split_inclusive(|byte| *byte == b'\n').filter(|l| l.ends_with(b"\n"));
+        let first = lines.next();
+        if first.is_some_and(|line| line.starts_with(sought.as_bytes()))
+            || later && lines.any(|line| line.starts_with(sought.as_bytes()))
+        {
+            return Ok(());
         }
-        if stream.read_buf(&mut heard).await? == 0 {
+        if first.is_some() && !later {
             break;
         }
     }
@@ -150,6 +151,7 @@ mod tests {
         assert!(is_alive(Check::Ssh, "SSH-2.0-x\r\n").await);
         assert!(is_alive(Check::Ssh, "welcome\r\nto us\r\nSSH-2.0-x\r\n").await);
         assert!(!is_alive(Check::Ssh, "HTTP/1.1 200 OK\r\n").await);
+        assert!(!is_alive(Check::Ssh, "SSH-2.0-not whole").await);
         assert!(is_alive(Check::Http, "HTTP/1.1 503 Busy\r\n\r\n").await);
         assert!(!is_alive(Check::Http, "SSH-2.0-x\r\n").await);
         assert!(!is_alive(Check::Http, "").await);
