@@ -20,6 +20,7 @@
     reason = "a benchmark: it reads the clock, and what fails ends it"
 )]
 
+mod channels;
 mod create;
 mod delay;
 mod echo;
@@ -34,6 +35,9 @@ mod loads;
 mod login;
 mod machine;
 mod outage;
+#[path = "../../tests/hostile/peer/mod.rs"]
+#[allow(dead_code, unused_imports, clippy::pedantic, reason = "it belongs to the tests")]
+mod peer;
 mod rate;
 mod record;
 mod report;
@@ -106,12 +110,19 @@ fn main() {
             outage::ALONE => return drop(outage::measure(&effort(&arguments))),
             files::FILES => return println!("{}", files::measure()),
             CONSOLE => return console(&effort(&arguments)),
+            channels::CHANNELS => return channels::channels(rest),
             strangers::CROWD => return strangers::crowd(rest),
             strangers::LOG_IN => return strangers::log_in(rest),
             strangers::STALL => return strangers::stall(rest),
             record::ALONE => return records(&effort(&arguments)),
             loads::GUARD => return println!("{}", loads::render(&loads::guard(&Scene::set()))),
             loads::LOADS => return println!("{}", loads::render(&loads::measure(&Scene::set()))),
+            loads::CHANNELS => {
+                return println!("{}", loads::render(&loads::channels(&Scene::set())));
+            }
+            loads::ATTACKS => {
+                return println!("{}", loads::render(&loads::attacks(&Scene::set())));
+            }
             _ => {}
         }
     }
@@ -126,7 +137,7 @@ fn main() {
     let rates = rate::measure(&scene, &effort);
     let creations = create::measure(&scene, &effort);
     let listings = list::measure(&scene, &effort);
-    // A minute and a half, which is all that a quick run has.
+    // Some minutes, and a quick run has one and a half.
     let loads = if is_quick(&arguments) { Vec::new() } else { loads::measure(&scene) };
     drop(scene);
     let outages = outage::measure(&effort);

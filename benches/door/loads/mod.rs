@@ -1,7 +1,10 @@
 //! What strangers can do to the door: floods from one and from many addresses, expensive key
-//! exchanges, clients that stop half-way, very many that say nothing. Each against a sentinel that was
+//! exchanges, clients that stop half-way, very many that say nothing, programs that guess passwords;
+//! and what somebody can do who is in. Each against a sentinel that was
 //! just started, in 1 GiB of memory where this machine lets us, while people log in.
 
+mod attack;
+mod inside;
 mod stage;
 
 use std::{
@@ -26,6 +29,10 @@ use crate::{
 pub const LOADS: &str = "loads";
 pub const GUARD: &str = "guard";
 
+/// The arguments that play one of those that take longest alone.
+pub const CHANNELS: &str = "loads-channels";
+pub const ATTACKS: &str = "loads-attacks";
+
 /// Addresses that only the client's host has, for strangers and for people who never came before.
 const STRANGERS: &str = "10.200.0.0+10000";
 const FRESH: &str = "10.201.0.0+20";
@@ -43,7 +50,7 @@ pub struct Load {
     found: Vec<(String, f64, Bound)>,
 }
 
-/// All of them, in about a minute and a half.
+/// All of them, in some minutes.
 pub fn measure(scene: &Scene) -> Vec<Load> {
     let _network = Network::add();
     let stage = Stage::set(scene);
@@ -54,12 +61,24 @@ pub fn measure(scene: &Scene) -> Vec<Load> {
         exchanges(&stage),
         slow(&stage),
         idle(&stage),
+        inside::channels(&stage),
+        attack::attacks(&stage),
     ]
 }
 
 /// The first of them.
 pub fn guard(scene: &Scene) -> Vec<Load> {
     vec![dropped(&Stage::set(scene))]
+}
+
+/// What somebody does with channels.
+pub fn channels(scene: &Scene) -> Vec<Load> {
+    vec![inside::channels(&Stage::set(scene))]
+}
+
+/// What programs do that guess passwords.
+pub fn attacks(scene: &Scene) -> Vec<Load> {
+    vec![attack::attacks(&Stage::set(scene))]
 }
 
 /// The figures and what they should be.
@@ -77,7 +96,11 @@ pub fn render(loads: &[Load]) -> String {
         "\nEach against a sentinel of its own with the guard's defaults, {limited}, all on this \
          machine. A crowd connects 2000 times a second and says nothing; people log in meanwhile, \
          each a new connection up to an open session channel. Growth is from the start of a load to \
-         the peak (`VmHWM`).\n"
+         the peak (`VmHWM`); of channels it is of what is resident, from when a tenth of them is \
+         over to the end, and they are all of one administrator at the console. A program that \
+         guesses passwords is started again and again, until it is banned and then for {} s alone \
+         and for as long as 20 logins take beside it; an attempt is a connection.\n",
+        attack::SECONDS
     )
     .unwrap();
     out
