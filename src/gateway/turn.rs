@@ -237,7 +237,9 @@ impl Turner {
         let turn = self.pools.next_deadline(|backend| usable.contains(backend));
         // Without a claim or while it settles a turn is not due.
         let may_turn = self.filter.is_some();
-        self.settling.into_iter().chain(turn.filter(|_| may_turn)).min()
+        // Who has no ports to turn waits for no health, and would not end the start when it is due.
+        let settling = self.settling.filter(|_| self.pools.iter().next().is_some());
+        settling.into_iter().chain(turn.filter(|_| may_turn)).min()
     }
 
     fn tell(&mut self, firewall: Firewall, applied: Option<&Applied>) {
@@ -327,4 +329,33 @@ async fn look_up(backend: BackendName, host: String) -> Found {
 #[expect(clippy::disallowed_methods, reason = "driver of the turns")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, pin::pin};
+
+    use super::*;
+    use crate::command::testing;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_no_ports_to_turn_sleeps_also_when_the_start_is_over() {
+        let config = watch::Sender::new(Arc::clone(&testing::config().borrow()));
+        let (health, inventory) = (watch::Sender::default(), watch::Sender::default());
+        let facts = Facts {
+            config: config.subscribe(),
+            health: health.subscribe(),
+            inventory: inventory.subscribe(),
+        };
+        assert_eq!(facts.config.borrow().gateway, None);
+        let turner = Turner::new(facts, None, watch::Sender::default(), TaskTracker::new());
+        let mut run = pin!(turner.run(CancellationToken::new()));
+        let (start, mut polls) = (now(), 0);
+        let an_hour = poll_fn(|context| {
+            polls += 1;
+            assert!(polls < 1000, "it is busy {:?} after the start", start.elapsed());
+            run.as_mut().poll(context)
+        });
+        assert!(timeout(60 * RESOLVE, an_hour).await.is_err(), "it ended");
+    }
 }
