@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use crate::harness::usage::process_seconds;
 use crate::{
     delay::Proxy,
     harness::{Sentinel, World, backend_section, lab, make_key},
@@ -339,16 +340,6 @@ pub fn resident_kib(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
-/// CPU seconds of a process, all threads.
-pub fn process_seconds(pid: u32) -> f64 {
-    /// `USER_HZ`, in which Linux counts for programs whatever it counts in itself.
-    const TICKS: f64 = 100.0;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // proc(5): the name may hold blanks and parentheses; utime and stime are fields 14 and 15.
-    let fields = stat.rsplit_once(") ").unwrap().1.split(' ').skip(11).take(2);
-    fields.map(|field| field.parse::<f64>().unwrap() / TICKS).sum()
 }
 
 /// Routes to the containers, from the sentinel's host and, for direct, from the client's.

@@ -116,6 +116,7 @@ pub fn world() -> &'static World {
     last::inspect_after_last(|busy| {
         if let Some(world) = WORLD.get() {
             world.sentinel.inspect(busy);
+            world.sentinel.assert_at_rest(busy);
             let log = world.sentinel.log_text();
             assert!(!log.contains("dropped by the guard"), "the guard met a test:\n{log}");
         }

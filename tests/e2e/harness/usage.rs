@@ -1,7 +1,7 @@
 //! What a sentinel uses, and that it is the same again once its clients are gone.
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -22,6 +22,10 @@ const MEMORY: u64 = 8 << 20;
 /// What may stay resident beside that, in bytes: the ledger's page cache of 2 MB fills with the first
 /// 2000 logins, and the threads that read it have one each, which the allocator keeps.
 const LEDGER: u64 = 16 << 20;
+
+/// What a sentinel without clients may use of a processor, in seconds for each: it asks how its hosts
+/// are, and is a debug build.
+const REST: f64 = 0.1;
 
 /// What `status` tells of a sentinel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +105,21 @@ impl Sentinel {
         last
     }
 
+    /// Asserts that it leaves the processor alone without clients. Gives up when it is `busy` again.
+    pub fn assert_at_rest(&self, busy: &dyn Fn() -> bool) {
+        let start = Instant::now();
+        loop {
+            let (before, second) = (process_seconds(self.pid()), Instant::now());
+            thread::sleep(Duration::from_secs(1));
+            let used = (process_seconds(self.pid()) - before) / second.elapsed().as_secs_f64();
+            if used < REST || busy() {
+                return;
+            }
+            let log = self.log.display();
+            assert!(start.elapsed() < PATIENCE, "at rest it uses {used} of a processor; log {log}");
+        }
+    }
+
     /// Asserts that nothing of its clients is left, 10 s after the last of them at the latest,
     /// and that nothing in it has panicked. Gives up when it is `busy` again.
     pub fn assert_no_excess(&self, baseline: &Usage, busy: &dyn Fn() -> bool) {
@@ -117,4 +136,14 @@ impl Sentinel {
             thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+/// CPU seconds of a process, all threads.
+pub fn process_seconds(pid: u32) -> f64 {
+    /// `USER_HZ`, in which Linux counts for programs whatever it counts in itself.
+    const TICKS: f64 = 100.0;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // proc(5): the name may hold blanks and parentheses; utime and stime are fields 14 and 15.
+    let fields = stat.rsplit_once(") ").unwrap().1.split(' ').skip(11).take(2);
+    fields.map(|field| field.parse::<f64>().unwrap() / TICKS).sum()
 }
