@@ -117,6 +117,7 @@ fn main() {
             record::ALONE => return records(&effort(&arguments)),
             loads::GUARD => return println!("{}", loads::render(&loads::guard(&Scene::set()))),
             loads::LOADS => return println!("{}", loads::render(&loads::measure(&Scene::set()))),
+            loads::FLOOD => return println!("{}", loads::render(&loads::flood(&Scene::set()))),
             loads::CHANNELS => {
                 return println!("{}", loads::render(&loads::channels(&Scene::set())));
             }

@@ -4,6 +4,7 @@
 use std::{
     io::{self, Read},
     net::{Ipv4Addr, SocketAddr},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -19,7 +20,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
     sync::watch,
-    task::JoinSet,
+    task::{JoinSet, yield_now},
     time::{Instant, sleep, sleep_until, timeout},
 };
 
@@ -130,10 +131,18 @@ async fn stranger(
         Ok(_) => {}
     }
     let greeted = start.elapsed();
+    let mut gone =
+        pin!(async { while !matches!(stream.read(&mut buffer).await, Ok(0) | Err(_)) {} });
+    // Whoever made room for it was told so first: all such ends are seen before it counts as held.
+    tokio::select! {
+        biased;
+        () = &mut gone => return Fate::Greeted(greeted),
+        () = yield_now() => {}
+    }
     most.fetch_max(held.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
     tokio::select! {
         _ = ended.wait_for(|ended| *ended) => {}
-        () = async { while !matches!(stream.read(&mut buffer).await, Ok(0) | Err(_)) {} } => {}
+        () = gone => {}
     }
     held.fetch_sub(1, Ordering::Relaxed);
     Fate::Greeted(greeted)

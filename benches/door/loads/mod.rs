@@ -29,6 +29,9 @@ use crate::{
 pub const LOADS: &str = "loads";
 pub const GUARD: &str = "guard";
 
+/// The argument that plays the flood from one address alone.
+pub const FLOOD: &str = "loads-flood";
+
 /// The arguments that play one of those that take longest alone.
 pub const CHANNELS: &str = "loads-channels";
 pub const ATTACKS: &str = "loads-attacks";
@@ -69,6 +72,11 @@ pub fn measure(scene: &Scene) -> Vec<Load> {
 /// The first of them.
 pub fn guard(scene: &Scene) -> Vec<Load> {
     vec![dropped(&Stage::set(scene))]
+}
+
+/// A flood from one address.
+pub fn flood(scene: &Scene) -> Vec<Load> {
+    vec![one_source(&Stage::set(scene))]
 }
 
 /// What somebody does with channels.
