@@ -25,6 +25,7 @@
 //! | [`guard`] | who fails to log in too often is kept out, and never one's own people |
 //! | [`reach`] | a byte stream to a container's sshd: direct, link, exec |
 //! | [`command`] | the console grammar: arguments, rights, reports |
+//! | [`tui`] | the full-screen interface: screens over the commands' reports |
 //! | [`console`] | the SSH server that serves commands on a stream; the control socket |
 //! | [`cli`] | the grammar of the executable: what runs here, what the running sentinel does |
 //! | [`door`] | the SSH front: accept, authenticate, pipe, sessions |
@@ -57,6 +58,7 @@ pub mod recording;
 pub mod recovery;
 pub mod store;
 pub mod telemetry;
+pub mod tui;
 pub mod web;
 pub mod webhook;
 pub mod wire;

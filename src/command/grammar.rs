@@ -218,6 +218,38 @@ impl Command {
         }
     }
 
+    /// Whether it has the terminal for itself.
+    #[must_use]
+    pub fn takes_terminal(&self) -> bool {
+        match self {
+            Self::Shell(_) => true,
+            Self::Session(args) => args.takes_terminal(),
+            Self::Create(_)
+            | Self::Adopt(_)
+            | Self::List(_)
+            | Self::Info(_)
+            | Self::Start(_)
+            | Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Delete(_)
+            | Self::Resize(_)
+            | Self::Stack(_)
+            | Self::Export(_)
+            | Self::Key(_)
+            | Self::Collaborator(_)
+            | Self::Logs(_)
+            | Self::Backend(_)
+            | Self::Audit(_)
+            | Self::Status
+            | Self::Ban(_)
+            | Self::Reload
+            | Self::Whoami
+            | Self::Version
+            | Self::Help(_)
+            | Self::Completion(_) => false,
+        }
+    }
+
     /// Runs the command for a person who has the right.
     ///
     /// # Errors

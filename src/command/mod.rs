@@ -46,12 +46,12 @@ pub mod terminal;
 pub(crate) mod testing;
 mod usage;
 mod version;
-mod view;
+pub(crate) mod view;
 pub mod wake;
 mod whoami;
 mod work;
 
-use clap::{Args, Parser};
+use clap::{Args, CommandFactory, Parser};
 
 pub use self::{
     adopt::AdoptArgs,
@@ -150,30 +150,88 @@ pub async fn execute_line(line: &[u8], context: &Context, terminal: &mut Termina
     execute(&key_arg::rejoin(&words), context, terminal).await
 }
 
+/// How a command goes on, for whoever runs it on a screen with other things on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// It tells something, all at once, and changes nothing. So do words that are no command.
+    Tells,
+    /// It does something, or goes on telling.
+    Works,
+    /// It has the terminal for itself.
+    TakesTerminal,
+}
+
+/// How the command of these words goes on.
+#[must_use]
+pub fn manner(words: &[String]) -> Manner {
+    match Grammar::try_parse_from(key_arg::rejoin(words)) {
+        Ok(Grammar { command, .. }) if command.takes_terminal() => Manner::TakesTerminal,
+        Ok(Grammar { command: Command::Logs(_), .. }) => Manner::Works,
+        Ok(Grammar { command: Command::Audit(args), .. }) if args.follows() => Manner::Works,
+        Ok(Grammar { command, .. }) if command.record().is_some() => Manner::Works,
+        Ok(_) | Err(_) => Manner::Tells,
+    }
+}
+
 /// Runs a command given as words.
 pub async fn execute(words: &[String], context: &Context, terminal: &mut Terminal) -> Outcome {
-    let (command, format) = match Grammar::try_parse_from(words) {
-        Ok(Grammar { output, command }) => (command, output.format()),
-        Err(error) => {
-            return render::outcome(&usage::explain(&error, CONSOLE), format_of(words));
+    match Grammar::try_parse_from(words) {
+        Ok(Grammar { output, command }) => {
+            let format = output.format();
+            let context = Context { format, ..context.clone() };
+            render::outcome(&perform(&command, &context, terminal).await, format)
         }
-    };
+        Err(error) => render::outcome(&usage::explain(&error, CONSOLE), format_of(words)),
+    }
+}
+
+/// Whether a command begins with this word.
+#[must_use]
+pub fn is_command(word: &str) -> bool {
+    Grammar::command().find_subcommand(word).is_some()
+}
+
+/// Runs a command given as words; what it has to say, as data.
+///
+/// # Errors
+/// The words are no command, or it failed, or was not permitted.
+pub async fn answer(
+    words: &[String],
+    context: &Context,
+    terminal: &mut Terminal,
+) -> Result<Report, Failure> {
+    match Grammar::try_parse_from(key_arg::rejoin(words)) {
+        Ok(Grammar { command, .. }) => perform(&command, context, terminal).await,
+        Err(error) => usage::explain(&error, CONSOLE),
+    }
+}
+
+async fn perform(
+    command: &Command,
+    context: &Context,
+    terminal: &mut Terminal,
+) -> Result<Report, Failure> {
     if !command.reads_input(terminal) {
         terminal.close_input();
     }
-    let context = Context { format, ..context.clone() };
-    let record = Record { context: &context, command: &command, text: command.record() };
+    let record = Record { context, command, text: command.record() };
     let is_recorded = record.text.is_some();
     let result = match authorize(&context.principal, command.needs()) {
-        Ok(()) => command.run(&context, terminal).await,
+        Ok(()) => command.run(context, terminal).await,
         Err(refused) => Err(refused),
     };
     record.end(result.as_ref());
     // What was done is told all the same; what was only asked for is not wanted any more.
     if !is_recorded && terminal.interrupted().is_cancelled() {
-        return render::failure(&terminal::stopped(), format);
+        return Err(terminal::stopped());
     }
-    render::outcome(&result, format)
+    result
+}
+
+/// What is wrong, a sentence each; may hold untrusted text.
+#[must_use]
+pub fn alarms(context: &Context) -> Vec<String> {
+    status::problems_now(context)
 }
 
 /// The one record of a command that changes something, or was not permitted to. It is written when

@@ -100,16 +100,7 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     let (ledger, recordings) = (context.ledger.health(), context.recorder.health());
     let backends: Vec<_> =
         inventory.backends.iter().map(|b| BackendView::new(b, context)).collect();
-    let alarms = backends.iter().filter_map(BackendView::alarm);
-    let problems = gateway::problems(&gateway)
-        .chain(alarms)
-        .chain(problems(&inventory, &jobs, panics))
-        .chain(certificate::problems(context))
-        .chain(ledger_problems(&ledger))
-        .chain(recording_problems(&recordings))
-        .chain(kernel.problem.map(|problem| format!("{NOT_IN_KERNEL}: {problem}")))
-        .chain((guard.full > 0).then(|| NO_ROOM.to_owned()))
-        .collect();
+    let problems = problems_now(context);
     let status = Status {
         version: context.version,
         started: context.started,
@@ -159,6 +150,24 @@ pub(super) fn run(context: &Context) -> Result<Report, Failure> {
     let names = status.backends.iter().map(|b| b.name.clone()).collect();
     let report = Report::of(status)?.names(names).part(Part::Fields(fields));
     Ok(report.part(Part::Table(Table { columns: COLUMNS, rows })))
+}
+
+/// What is wrong, a sentence each.
+pub(super) fn problems_now(context: &Context) -> Vec<String> {
+    let inventory = context.snapshot();
+    let gateway = Arc::clone(&context.gateway.borrow());
+    let kernel = context.guard.kernel().borrow().problem.clone();
+    let backends = inventory.backends.iter();
+    let alarms = backends.filter_map(|b| BackendView::new(b, context).alarm());
+    gateway::problems(&gateway)
+        .chain(alarms)
+        .chain(problems(&inventory, &context.fleet.jobs().all(), (context.usage)().panics))
+        .chain(certificate::problems(context))
+        .chain(ledger_problems(&context.ledger.health()))
+        .chain(recording_problems(&context.recorder.health()))
+        .chain(kernel.map(|problem| format!("{NOT_IN_KERNEL}: {problem}")))
+        .chain((context.guard.summary().full > 0).then(|| NO_ROOM.to_owned()))
+        .collect()
 }
 
 impl LedgerView {

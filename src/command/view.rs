@@ -109,12 +109,12 @@ pub(super) fn state(status: Status) -> &'static str {
 }
 
 /// How long ago `then` was: `42s`, `7m`, `3h`, `12d`.
-pub(super) fn age(now: Timestamp, then: Timestamp) -> String {
+pub(crate) fn age(now: Timestamp, then: Timestamp) -> String {
     span(now.duration_since(then).as_secs().max(0))
 }
 
 /// So many seconds: `42s`, `7m`, `3h`, `12d`.
-pub(super) fn span(seconds: i64) -> String {
+pub(crate) fn span(seconds: i64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),
@@ -124,7 +124,7 @@ pub(super) fn span(seconds: i64) -> String {
 }
 
 /// A size in the largest binary unit that leaves a whole part: `512MiB`, `3.9GiB`.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let Some((unit, name)) = units.into_iter().find(|(unit, _)| bytes >= *unit) else {
         return format!("{bytes}B");

@@ -24,7 +24,11 @@ use crate::{
         render::{Format, Outcome},
         terminal::{Piece, Pty, Size, Terminal},
     },
-    model::{principal::Principal, text::printable},
+    model::{
+        principal::{Principal, Role},
+        text::printable,
+    },
+    tui::{self, theme::Look},
 };
 
 /// RFC 4254, section 5.2: `SSH_EXTENDED_DATA_STDERR`.
@@ -172,9 +176,15 @@ async fn answer(
 ) -> Outcome {
     match (visit, request) {
         (Visit::Console(principal, came), Request::Exec(line)) => {
-            command::execute_line(line, &context(services, principal, *came), terminal).await
+            let context = context(services, principal, *came);
+            match container_of(line, &context, terminal) {
+                Some(name) => screen(Some(&name), &context, wish, terminal).await,
+                None => command::execute_line(line, &context, terminal).await,
+            }
         }
-        (Visit::Console(..), Request::Shell) if terminal.pty().is_some() => command::short_help(),
+        (Visit::Console(principal, came), Request::Shell) if terminal.pty().is_some() => {
+            screen(None, &context(services, principal, *came), wish, terminal).await
+        }
         (Visit::Console(..), Request::Shell | Request::Subsystem) => {
             let help = command::short_help();
             Outcome { stdout: String::new(), stderr: help.stdout, status: Kind::Usage.status() }
@@ -189,6 +199,33 @@ async fn answer(
             status: u8::try_from(*status).unwrap_or(Kind::Unavailable.status()),
         },
     }
+}
+
+/// The full-screen interface, for administrators whose terminal can show it; else how to go on.
+async fn screen(
+    container: Option<&str>,
+    context: &Context,
+    wish: &Wish<'_>,
+    terminal: &mut Terminal,
+) -> Outcome {
+    let look = terminal.pty().and_then(|pty| Look::of(&pty.term, wish.variables));
+    match (context.principal.role, look) {
+        (Role::Admin, Some(look)) => {
+            let stdout = tui::driver::run(context, terminal, look, container).await;
+            Outcome { stdout, stderr: String::new(), status: 0 }
+        }
+        (Role::Admin, None) | (Role::Member | Role::Node, _) => command::short_help(),
+    }
+}
+
+/// The container that is asked for by its name alone, on a terminal: `ssh -t sentinel alice`.
+fn container_of(line: &[u8], context: &Context, terminal: &Terminal) -> Option<String> {
+    let name = std::str::from_utf8(line).ok()?.trim();
+    let is_wanted = terminal.pty().is_some()
+        && context.principal.role == Role::Admin
+        && !command::is_command(name)
+        && context.find(&context.snapshot(), name).is_ok();
+    is_wanted.then(|| name.to_owned())
 }
 
 fn context(services: &Services, principal: &Principal, came: Option<Came>) -> Context {

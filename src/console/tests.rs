@@ -31,6 +31,7 @@ use crate::{
     command::{context::Environment, testing::*},
     fleet::Fleet,
     model::inventory::{Inventory, Presence},
+    tui,
 };
 
 /// One visitor: her client, and the task that serves her.
@@ -163,6 +164,31 @@ async fn a_command_runs_with_its_outputs_apart_and_its_end_in_order() {
 }
 
 #[tokio::test]
+async fn an_administrator_with_a_terminal_has_screens_until_she_leaves() {
+    let visitor = enter(&console(), Visit::Console(admin(), None)).await;
+    for (command, keys) in [(None, "q"), (None, "\x03"), (Some("alice"), "?\x1b[Aq")] {
+        let channel = visitor.client.channel_open_session().await.unwrap();
+        channel.request_pty(true, "xterm", 80, 24, 0, 0, &[]).await.unwrap();
+        match command {
+            None => channel.request_shell(true).await.unwrap(),
+            Some(name) => channel.exec(true, name).await.unwrap(),
+        }
+        channel.data(keys.as_bytes()).await.unwrap();
+        let screen = answer(channel).await;
+        assert_eq!((screen.stderr.as_str(), screen.status), ("", Some(0)));
+        let (enters, leaves) = ("\x1b[?1049h", "\x1b[?1049l");
+        assert!(screen.stdout.starts_with(enters) || screen.stdout == tui::surface::LEAVE);
+        assert!(screen.stdout.ends_with(leaves), "{:?}", screen.stdout);
+    }
+    let visitor = enter(&console(), Visit::Console(member("alice"), None)).await;
+    let channel = visitor.client.channel_open_session().await.unwrap();
+    channel.request_pty(true, "xterm", 80, 24, 0, 0, &[]).await.unwrap();
+    channel.request_shell(true).await.unwrap();
+    let help = answer(channel).await;
+    assert!(help.stdout.contains("\r\nCommands:\r\n"), "{:?}", help.stdout);
+}
+
+#[tokio::test]
 async fn a_member_cannot_see_others() {
     let visitor = enter(&console(), Visit::Console(member("alice"), None)).await;
     assert_eq!(exec(&visitor, "list -q").await.stdout, "alice\n");
@@ -181,7 +207,7 @@ async fn shells_and_subsystems_and_second_requests_end_politely() {
     assert!(bare.stderr.contains("\nCommands:\n  create "), "{}", bare.stderr);
 
     let channel = visitor.client.channel_open_session().await.unwrap();
-    channel.request_pty(true, "xterm", 80, 24, 0, 0, &[]).await.unwrap();
+    channel.request_pty(true, "dumb", 80, 24, 0, 0, &[]).await.unwrap();
     channel.window_change(100, 30, 0, 0).await.unwrap();
     channel.request_shell(true).await.unwrap();
     let shell = answer(channel).await;

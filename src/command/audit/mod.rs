@@ -152,6 +152,11 @@ fn printed(record: &Record, format: Format) -> String {
 }
 
 impl AuditArgs {
+    /// Whether it goes on until somebody ends it.
+    pub(super) fn follows(&self) -> bool {
+        self.follow
+    }
+
     fn limit(&self, usual: usize) -> usize {
         self.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usual)
     }

@@ -99,12 +99,17 @@ impl SessionArgs {
         }
     }
 
-    /// Whether standard input is read: the keys while something is shown.
-    pub(super) fn reads_input(&self, terminal: &Terminal) -> bool {
+    /// Whether it shows what is or was on another terminal.
+    pub(super) fn takes_terminal(&self) -> bool {
         match &self.command {
-            SessionCommand::Play(_) | SessionCommand::Watch(_) => terminal.pty().is_some(),
+            SessionCommand::Play(_) | SessionCommand::Watch(_) => true,
             SessionCommand::List(_) | SessionCommand::Kill(_) => false,
         }
+    }
+
+    /// Whether standard input is read: the keys while something is shown.
+    pub(super) fn reads_input(&self, terminal: &Terminal) -> bool {
+        self.takes_terminal() && terminal.pty().is_some()
     }
 }
 

@@ -1,0 +1,299 @@
+//! The screen, from the state. Pure.
+
+mod asked;
+mod page;
+
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+    style::Style,
+};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::{
+    keymap::Tab,
+    layout::{self, Parts, columns, hints, needed, parts, tabs, widths},
+    line::Line,
+    state::{Prompt, State},
+    table::{Table, Value},
+    theme::{Look, Role},
+};
+
+/// Draws everything; where the cursor is to be seen.
+pub fn draw(state: &State, buffer: &mut Buffer) -> Option<Position> {
+    let canvas = &mut Canvas { buffer, look: state.look };
+    if layout::is_too_small(state.size) {
+        too_small(state, canvas);
+        return None;
+    }
+    let parts = parts(state.size, !state.facts.alarms.is_empty());
+    head(state, parts.head, canvas);
+    alarm(state, parts.alarm, canvas);
+    match state.table() {
+        Some(table) => list(state, table, parts, canvas),
+        None => page::draw(state, parts, canvas),
+    }
+    keys(state, parts.keys, canvas);
+    let typed = foot(state, parts.foot, canvas);
+    match &state.dialogue {
+        Some(dialogue) => asked::draw(state, dialogue, canvas),
+        None => typed,
+    }
+}
+
+/// What is drawn on, and how.
+pub(super) struct Canvas<'a> {
+    buffer: &'a mut Buffer,
+    pub(super) look: Look,
+}
+
+impl Canvas<'_> {
+    /// Writes as much of a text as there is room for; the cells that it took.
+    pub(super) fn text(&mut self, (x, y): (u16, u16), room: u16, text: &str, role: Role) -> u16 {
+        self.styled((x, y), room, text, self.look.style(role))
+    }
+
+    pub(super) fn styled(
+        &mut self,
+        (x, y): (u16, u16),
+        room: u16,
+        text: &str,
+        style: Style,
+    ) -> u16 {
+        let area = self.buffer.area;
+        if x >= area.width || y >= area.height {
+            return 0;
+        }
+        let cut = cut(text, usize::from(room.min(area.width - x)), self.look);
+        let (end, _) = self.buffer.set_stringn(x, y, &cut, usize::from(room), style);
+        end - x
+    }
+
+    /// The same, ending at the right.
+    fn right(&mut self, (x, y): (u16, u16), room: u16, text: &str, role: Role) {
+        let width = u16::try_from(text.width()).unwrap_or(u16::MAX).min(room);
+        self.text((x + room - width, y), width, text, role);
+    }
+
+    /// Shows a whole area in another way.
+    pub(super) fn restyle(&mut self, area: Rect, role: Role) {
+        let area = area.intersection(self.buffer.area);
+        self.buffer.set_style(area, self.look.style(role));
+    }
+
+    /// Empties an area and puts a frame around it.
+    pub(super) fn frame(&mut self, area: Rect, title: &str) {
+        let [across, down, corners @ ..] = self.look.glyphs().frame;
+        for y in area.y..area.y + area.height {
+            let (left, middle, right) = if y == area.y {
+                (corners[0], across, corners[1])
+            } else if y + 1 == area.y + area.height {
+                (corners[3], across, corners[2])
+            } else {
+                (down, " ", down)
+            };
+            let inside = middle.repeat(usize::from(area.width.saturating_sub(2)));
+            self.styled((area.x, y), area.width, &format!("{left}{inside}{right}"), Style::new());
+        }
+        let title = format!(" {title} ");
+        self.text((area.x + 2, area.y), area.width.saturating_sub(4), &title, Role::Title);
+    }
+
+    /// What is being typed; where its cursor is.
+    pub(super) fn line(&mut self, (x, y): (u16, u16), room: u16, line: &Line) -> Position {
+        let (text, cursor) = line.window(room);
+        self.text((x, y), room, text, Role::Text);
+        Position { x: x.saturating_add(cursor), y }
+    }
+}
+
+/// As much as there is room for, with a mark where something is missing.
+fn cut(text: &str, room: usize, look: Look) -> String {
+    if text.width() <= room {
+        return text.to_owned();
+    }
+    let mut width = 0;
+    let kept = text.chars().take_while(|c| {
+        width += c.width().unwrap_or(0);
+        width < room
+    });
+    let kept: String = kept.collect();
+    if room == 0 { kept } else { kept + look.glyphs().more }
+}
+
+fn too_small(state: &State, canvas: &mut Canvas<'_>) {
+    let needs = format!("needs {}x{}", layout::LEAST.columns, layout::LEAST.rows);
+    for (y, text) in [(0, "too small"), (1, needs.as_str()), (2, "q leaves")] {
+        canvas.text((0, y), state.size.columns, text, Role::Text);
+    }
+}
+
+fn head(state: &State, area: Rect, canvas: &mut Canvas<'_>) {
+    let mut end = 0;
+    for (n, (tab, area)) in (1..).zip(tabs(state.size)) {
+        let is_here = tab == state.tab;
+        let text = format!(" {n} {} ", tab.title());
+        canvas.text(
+            (area.x, area.y),
+            area.width,
+            &text,
+            if is_here { Role::Title } else { Role::Text },
+        );
+        if is_here {
+            canvas.restyle(area, Role::Selected);
+        }
+        end = area.x + area.width;
+    }
+    let busy = state.works.iter().filter(|work| work.end.is_none()).count();
+    let busy = if busy > 0 { format!("{busy} under way (w)  ") } else { String::new() };
+    let who = format!("{busy}{}", state.facts.sentinel);
+    let room = area.width.saturating_sub(end + 2);
+    if who.width() <= usize::from(room) {
+        canvas.right((end + 2, area.y), room, &who, Role::Faint);
+    }
+}
+
+fn alarm(state: &State, area: Rect, canvas: &mut Canvas<'_>) {
+    if area.height == 0 {
+        return;
+    }
+    let mark = state.look.glyphs().wrong;
+    let text = match state.facts.alarms.as_slice() {
+        [] => return,
+        [one] => format!("{mark} {one}"),
+        [first, rest @ ..] => format!("{mark} {first} (and {} more: `:status`)", rest.len()),
+    };
+    canvas.text((area.x, area.y), area.width, &text, Role::Bad);
+}
+
+fn list(state: &State, table: &Table, parts: Parts, canvas: &mut Canvas<'_>) {
+    let columns = columns(state.tab);
+    let placed = widths(columns, state.size.columns, &needed(table, columns));
+    let sorted = state.look.glyphs().sorted;
+    for (i, (column, placed)) in columns.iter().zip(&placed).enumerate() {
+        let Some((x, cells)) = *placed else { continue };
+        let arrow = match table.sort() {
+            Some(sort) if sort.column == i => sorted[usize::from(sort.down)],
+            Some(_) | None => "",
+        };
+        let title = format!("{}{arrow}", column.title);
+        let at = (x, parts.headings.y);
+        if column.right {
+            canvas.right(at, cells, &title, Role::Title);
+        } else {
+            canvas.text(at, cells, &title, Role::Title);
+        }
+    }
+    let room = usize::from(parts.body.height);
+    let first = table.window(room);
+    for (y, (place, row)) in (parts.body.y..).zip(table.visible().skip(first).take(room)) {
+        let is_marked = table.is_marked(&row.id);
+        let glyphs = state.look.glyphs();
+        let is_here = place == table.place();
+        let mark = match (is_marked, is_here) {
+            (true, _) => glyphs.mark,
+            (false, true) => glyphs.here,
+            (false, false) => " ",
+        };
+        canvas.text((0, y), 1, mark, if is_marked { Role::Marked } else { Role::Key });
+        for ((column, placed), value) in columns.iter().zip(&placed).zip(&row.cells) {
+            if let Some((x, cells)) = *placed {
+                cell(canvas, (x, y), cells, value, column.right);
+            }
+        }
+        if is_here {
+            let line = Rect::new(1, y, state.size.columns.saturating_sub(1), 1);
+            canvas.restyle(line, Role::Selected);
+        }
+    }
+    if table.count().0 == 0 {
+        let (text, _) = empty(state.tab, table);
+        canvas.text((2, parts.body.y), state.size.columns.saturating_sub(2), &text, Role::Faint);
+    }
+}
+
+/// What is said where there is nothing to show.
+fn empty(tab: Tab, table: &Table) -> (String, Role) {
+    let (_, all) = table.count();
+    if all > 0 {
+        return (format!("none of {all} has \"{}\"; Esc shows all", table.filter()), Role::Faint);
+    }
+    let text = match tab {
+        Tab::Containers => "no containers yet; `c` creates one",
+        Tab::Hosts => "no hosts yet; `:backend add` adds one",
+        Tab::Sessions => "nobody is connected",
+        Tab::Guard => "nobody is banned",
+        Tab::Ledger => "nothing has happened yet",
+    };
+    (text.to_owned(), Role::Faint)
+}
+
+fn cell(canvas: &mut Canvas<'_>, (x, y): (u16, u16), cells: u16, value: &Value, right: bool) {
+    let width = u16::try_from(value.text.width()).unwrap_or(u16::MAX);
+    let room = match value.share {
+        // The numbers first; a bar where there is room for both.
+        Some(share) if cells >= width.saturating_add(layout::BAR) => {
+            let length = cells - width - 1;
+            canvas.text((x, y), length, &bar(share, length, canvas.look), value.role);
+            canvas.right((x + length + 1, y), width, &value.text, value.role);
+            return;
+        }
+        Some(_) | None => cells,
+    };
+    if right {
+        canvas.right((x, y), room, &value.text, value.role);
+    } else {
+        canvas.text((x, y), room, &value.text, value.role);
+    }
+}
+
+/// A bar of so many cells.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a part of some hundred cells"
+)]
+pub(super) fn bar(share: f32, cells: u16, look: Look) -> String {
+    let parts = look.glyphs().bar;
+    let steps = parts.len() - 1;
+    let filled = (share * f32::from(cells) * steps as f32).round() as usize;
+    let part = |cell: usize| parts[filled.saturating_sub(cell * steps).min(steps)];
+    (0..usize::from(cells)).map(part).collect()
+}
+
+fn keys(state: &State, area: Rect, canvas: &mut Canvas<'_>) {
+    for (shown, what, place, _) in hints(state) {
+        let used = canvas.text((place.x, place.y), place.width, shown, Role::Key);
+        canvas.text((place.x + used + 1, place.y), place.width, what, Role::Faint);
+    }
+    if let Some(table) = state.table() {
+        let (shown, all) = table.count();
+        let count = if shown == all { all.to_string() } else { format!("{shown} of {all}") };
+        let room = u16::try_from(count.width()).unwrap_or(0);
+        let free = hints(state).last().map_or(0, |(_, _, area, _)| area.x + area.width + 2);
+        if free + room <= area.width {
+            canvas.text((area.width - room, area.y), room, &count, Role::Faint);
+        }
+    }
+}
+
+fn foot(state: &State, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
+    let (lead, line) = match (&state.prompt, &state.remark) {
+        (Some(Prompt::Filter(line, _)), _) => ("/", line),
+        (Some(Prompt::Command(line, _)), _) => (":", line),
+        (None, Some(remark)) => {
+            canvas.text((area.x, area.y), area.width, &remark.text, remark.role);
+            return None;
+        }
+        (None, None) => {
+            let filter = state.table().map_or("", Table::filter);
+            if !filter.is_empty() {
+                canvas.text((area.x, area.y), area.width, &format!("/{filter}"), Role::Faint);
+            }
+            return None;
+        }
+    };
+    canvas.text((area.x, area.y), 1, lead, Role::Key);
+    Some(canvas.line((area.x + 1, area.y), area.width.saturating_sub(1), line))
+}

@@ -1,0 +1,245 @@
+//! What is known, as the rows of the screens. Pure.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    keymap::Tab,
+    table::{Row, Value},
+    theme::{Look, Role},
+};
+use crate::{
+    command::{
+        LiveSession,
+        view::{age, size},
+    },
+    guard::book::Entry,
+    health::{CheckHealth, Health, machine::State},
+    model::{
+        container::{Container, Status},
+        inventory::{Backend, Inventory, Presence},
+        name::ContainerName,
+        text::printable,
+    },
+};
+
+/// Longest text of a cell, in characters.
+const MAX_CELL: usize = 100;
+
+/// What the sentinel knows at one moment.
+pub struct Sources<'a> {
+    /// What runs where.
+    pub inventory: &'a Inventory,
+    /// Which hosts are alive.
+    pub health: &'a Health,
+    /// Who is connected.
+    pub sessions: &'a [LiveSession],
+    /// Who is banned.
+    pub bans: &'a [Entry],
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The rows of all screens but the ledger.
+#[must_use]
+pub fn rows(sources: &Sources<'_>, look: Look) -> BTreeMap<Tab, Vec<Row>> {
+    let Sources { inventory, health, sessions, bans, now } = sources;
+    let counts = counts(sessions);
+    let containers = inventory.containers();
+    let containers = containers.map(|c| container(c, inventory, &counts, (*now, look))).collect();
+    let hosts = inventory.backends.iter();
+    let hosts = hosts.map(|b| host(b, health, (*now, look))).collect();
+    BTreeMap::from([
+        (Tab::Containers, containers),
+        (Tab::Hosts, hosts),
+        (Tab::Sessions, sessions.iter().map(|s| session(s, *now)).collect()),
+        (Tab::Guard, bans.iter().map(ban).collect()),
+    ])
+}
+
+fn counts(sessions: &[LiveSession]) -> BTreeMap<&ContainerName, usize> {
+    let mut counts = BTreeMap::new();
+    for session in sessions {
+        if let [container] = session.containers.as_slice() {
+            *counts.entry(container).or_default() += 1;
+        }
+    }
+    counts
+}
+
+fn text(text: impl AsRef<str>) -> Value {
+    Value::new(printable(text.as_ref(), MAX_CELL), Role::Text)
+}
+
+fn faint(text: impl AsRef<str>) -> Value {
+    Value { role: Role::Faint, ..self::text(text) }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sorting needs no more")]
+fn count(n: u64) -> Value {
+    if n == 0 { faint("-").number(0.0) } else { text(n.to_string()).number(n as f64) }
+}
+
+/// How long ago; sorted so that the youngest come first.
+#[expect(clippy::cast_precision_loss, reason = "sorting needs no more")]
+fn since(then: Option<Timestamp>, now: Timestamp) -> Value {
+    then.map_or_else(
+        || faint("-"),
+        |then| text(age(now, then)).number(now.duration_since(then).as_secs() as f64),
+    )
+}
+
+fn container(
+    container: &Arc<Container>,
+    inventory: &Inventory,
+    counts: &BTreeMap<&ContainerName, usize>,
+    (now, look): (Timestamp, Look),
+) -> Row {
+    let backend = inventory.backend(&container.backend);
+    let is_current = backend.is_some_and(|b| matches!(b.presence, Presence::Up { .. }));
+    let glyphs = look.glyphs();
+    let (glyph, word, role) = match container.status {
+        Status::Running => (glyphs.on, "running", Role::Good),
+        Status::Stopped if container.hold => (glyphs.off, "held", Role::Faint),
+        Status::Stopped => (glyphs.off, "stopped", Role::Faint),
+        Status::Frozen => (glyphs.between, "frozen", Role::Warning),
+        Status::Changing => (glyphs.between, "changing", Role::Warning),
+        Status::Error => (glyphs.wrong, "error", Role::Bad),
+    };
+    let state = match backend.and_then(|b| b.refreshed).filter(|_| !is_current) {
+        Some(seen) => Value::new(format!("{glyph} {word} {} ago", age(now, seen)), Role::Faint),
+        None if is_current => Value::new(format!("{glyph} {word}"), role),
+        None => Value::new(format!("{glyph} {word}?"), Role::Faint),
+    };
+    let limit = |key: &str| match container.config.get(key).filter(|value| !value.is_empty()) {
+        Some(value) => text(value),
+        None => faint("-"),
+    };
+    let made = container.label("created-at").and_then(|text| text.parse().ok());
+    let sessions = counts.get(&container.name).copied().unwrap_or(0);
+    Row {
+        id: container.name.to_string(),
+        cells: vec![
+            text(container.name.as_str()),
+            text(container.owner.as_str()),
+            state,
+            text(container.backend.as_str()),
+            container.addresses.first().map_or_else(|| faint("-"), |ip| text(ip.to_string())),
+            limit("limits.cpu"),
+            limit("limits.memory"),
+            limit("root.size"),
+            count(u64::try_from(sessions).unwrap_or(u64::MAX)),
+            since(made, now),
+        ],
+    }
+}
+
+fn host(backend: &Arc<Backend>, health: &Health, (now, look): (Timestamp, Look)) -> Row {
+    let glyphs = look.glyphs();
+    let checked = health.hosts.get(&backend.name);
+    let is_down = checked.is_some_and(|h| matches!(h.state, State::Down | State::Recovering(_)));
+    let state = match &backend.presence {
+        Presence::Up { .. } if backend.drained => {
+            Value::new(format!("{} drained", glyphs.between), Role::Warning)
+        }
+        Presence::Up { since } => {
+            Value::new(format!("{} up {}", glyphs.on, age(now, *since)), Role::Good)
+        }
+        Presence::Away { since, reason } => {
+            let word = if is_down { "down" } else { "away" };
+            let reason = printable(reason, MAX_CELL);
+            Value::new(format!("{} {word} {}: {reason}", glyphs.wrong, age(now, *since)), Role::Bad)
+        }
+        Presence::Unknown => {
+            Value::new(format!("{} not heard of yet", glyphs.between), Role::Faint)
+        }
+    };
+    let checks = checked.map(|host| host.checks.as_slice()).unwrap_or_default();
+    let number = |n: Option<u64>| n.map_or_else(|| faint("-"), count);
+    Row {
+        id: backend.name.to_string(),
+        cells: vec![
+            text(backend.name.as_str()),
+            state,
+            text(backend.pool.as_str()),
+            count(u64::try_from(backend.containers.len()).unwrap_or(u64::MAX)),
+            number(backend.cpus),
+            share(backend.memory),
+            share(backend.disk),
+            heartbeat(checks, look),
+            backend.version.as_ref().map_or_else(|| faint("-"), text),
+        ],
+    }
+}
+
+/// A part of something in use; much of it is worth a look.
+#[expect(clippy::cast_precision_loss, reason = "a bar shows no more")]
+fn share(used_of: Option<(u64, u64)>) -> Value {
+    let Some((used, total)) = used_of.filter(|(_, total)| *total > 0) else { return faint("-") };
+    let share = used as f32 / total as f32;
+    let role = match share {
+        0.95.. => Role::Bad,
+        0.8.. => Role::Warning,
+        _ => Role::Text,
+    };
+    Value::new(format!("{}/{}", size(used), size(total)), role).share(share)
+}
+
+/// The last heartbeats, the newest at the right: how long each took, or that it was missed.
+fn heartbeat(checks: &[CheckHealth], look: Look) -> Value {
+    let Some(check) = checks.first() else { return faint("-") };
+    let glyphs = look.glyphs();
+    let height = |took: &Option<Duration>| match took {
+        None => glyphs.wrong,
+        // Each step ten times as long as the one before, from a millisecond.
+        Some(took) => {
+            let millis = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
+            let step = usize::try_from(millis.max(1).ilog10()).unwrap_or(0);
+            glyphs.heights[step.min(glyphs.heights.len() - 1)]
+        }
+    };
+    let first = check.history.len().saturating_sub(60);
+    let shown: String = check.history.iter().skip(first).map(height).collect();
+    let is_missed = check.history.iter().rev().take(5).any(Option::is_none);
+    Value::new(shown, if is_missed { Role::Warning } else { Role::Good })
+}
+
+fn session(session: &LiveSession, now: Timestamp) -> Row {
+    let state = if session.open {
+        Value::new("open", Role::Good)
+    } else {
+        Value::new("waiting", Role::Warning)
+    };
+    #[expect(clippy::cast_precision_loss, reason = "sorting needs no more")]
+    let id = text(session.id.to_string()).number(session.id as f64);
+    Row {
+        id: session.id.to_string(),
+        cells: vec![
+            id,
+            state,
+            since(Some(session.since), now),
+            text(&session.person),
+            text(session.source.ip().to_canonical().to_string()),
+            text(&session.target),
+        ],
+    }
+}
+
+fn ban(entry: &Entry) -> Row {
+    let left = |left: Duration| text(span(left)).number(left.as_secs_f64());
+    Row {
+        id: entry.network.to_string(),
+        cells: vec![
+            text(entry.network.to_string()),
+            text(entry.id.to_string()),
+            text(format!("{} ago", span(entry.age))).number(entry.age.as_secs_f64()),
+            entry.left.map_or_else(|| text("until removed"), left),
+            text(entry.cause.to_string()),
+        ],
+    }
+}
+
+fn span(time: Duration) -> String {
+    crate::command::view::span(i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,17 @@
+//! The full-screen interface of administrators.
+
+pub mod complete;
+pub mod draw;
+pub mod driver;
+pub mod facts;
+pub mod form;
+pub mod forms;
+pub mod input;
+pub mod keymap;
+pub mod layout;
+pub mod line;
+pub mod state;
+pub mod surface;
+pub mod table;
+pub mod theme;
+pub mod update;

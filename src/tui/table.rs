@@ -1,0 +1,392 @@
+//! A list of rows that one moves in: sorted, filtered, grouped, marked. Pure.
+//!
+//! Rows are known by their id, so that what one is at and what was marked stay the same when rows
+//! come, go and move.
+
+use std::{cmp::Ordering, collections::BTreeSet};
+
+use super::theme::Role;
+
+/// A column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Its heading.
+    pub title: &'static str,
+    /// The fewest cells that it is of use with.
+    pub least: u16,
+    /// The most cells that it gains by.
+    pub most: u16,
+    /// Where there is no room for all, those with the highest number go first.
+    pub rank: u8,
+    /// Numbers end at the right.
+    pub right: bool,
+}
+
+/// A row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// What it is known by.
+    pub id: String,
+    /// As many as there are columns.
+    pub cells: Vec<Value>,
+}
+
+/// What is in one cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Value {
+    /// What is read: printable.
+    pub text: String,
+    /// What it means.
+    pub role: Role,
+    /// How much of it is used, from 0 to 1: shown as a bar.
+    pub share: Option<f32>,
+    /// What it is sorted by; otherwise its text.
+    pub number: Option<f64>,
+}
+
+impl Value {
+    /// Text.
+    pub fn new(text: impl Into<String>, role: Role) -> Self {
+        Self { text: text.into(), role, share: None, number: None }
+    }
+
+    /// The same, sorted by this.
+    #[must_use]
+    pub fn number(self, number: f64) -> Self {
+        Self { number: Some(number), ..self }
+    }
+
+    /// The same with a bar.
+    #[must_use]
+    pub fn share(self, share: f32) -> Self {
+        Self { share: Some(share.clamp(0.0, 1.0)), number: Some(share.into()), ..self }
+    }
+}
+
+/// Which column the rows are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    /// Its place.
+    pub column: usize,
+    /// The largest first.
+    pub down: bool,
+}
+
+/// How one moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// So many rows; upwards below zero.
+    By(isize),
+    /// To the first.
+    First,
+    /// To the last.
+    Last,
+    /// To this one of those shown.
+    To(usize),
+}
+
+/// Rows, and where one is among them.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    rows: Vec<Row>,
+    /// Places in `rows` of those that are shown, in order.
+    shown: Vec<usize>,
+    filter: String,
+    sort: Option<Sort>,
+    group: Option<usize>,
+    /// What one is at, and its place among those shown when it was last there.
+    here: Option<String>,
+    place: usize,
+    /// First row on the screen.
+    top: usize,
+    marked: BTreeSet<String>,
+}
+
+impl Table {
+    /// Shows these from now on. What one is at stays; if it is gone, its place does.
+    pub fn set(&mut self, rows: Vec<Row>) {
+        self.marked.retain(|id| rows.iter().any(|row| row.id == *id));
+        self.rows = rows;
+        self.arrange();
+    }
+
+    /// Shows those only that have all these words in one of their cells, whatever their case.
+    pub fn set_filter(&mut self, filter: &str) {
+        filter.clone_into(&mut self.filter);
+        self.arrange();
+    }
+
+    /// The words that rows have to have.
+    #[must_use]
+    pub fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    /// Sorts by this column; the same again, the other way round; once more, not at all.
+    pub fn sort_by(&mut self, column: usize) {
+        self.sort = match self.sort {
+            Some(Sort { column: same, down: false }) if same == column => {
+                Some(Sort { column, down: true })
+            }
+            Some(Sort { column: same, down: true }) if same == column => None,
+            Some(_) | None => Some(Sort { column, down: false }),
+        };
+        self.arrange();
+    }
+
+    /// What it is sorted by.
+    #[must_use]
+    pub fn sort(&self) -> Option<Sort> {
+        self.sort
+    }
+
+    /// Keeps rows together that have the same in this column.
+    pub fn group_by(&mut self, column: Option<usize>) {
+        self.group = column;
+        self.arrange();
+    }
+
+    /// What rows are kept together by.
+    #[must_use]
+    pub fn group(&self) -> Option<usize> {
+        self.group
+    }
+
+    /// Moves.
+    pub fn go(&mut self, to: Move) {
+        let last = self.shown.len().saturating_sub(1);
+        self.place = match to {
+            Move::By(rows) => self.place.saturating_add_signed(rows).min(last),
+            Move::First => 0,
+            Move::Last => last,
+            Move::To(place) => place.min(last),
+        };
+        self.here = self.row(self.place).map(|row| row.id.clone());
+    }
+
+    /// Goes to the row of this id; `false`: it is not shown.
+    pub fn find(&mut self, id: &str) -> bool {
+        let place = self.shown.iter().position(|i| self.rows[*i].id == id);
+        if let Some(place) = place {
+            self.go(Move::To(place));
+        }
+        place.is_some()
+    }
+
+    /// Marks the row that one is at, or takes its mark away.
+    pub fn mark(&mut self) {
+        let Some(id) = self.here().map(|row| row.id.clone()) else { return };
+        if !self.marked.remove(&id) {
+            self.marked.insert(id);
+        }
+    }
+
+    /// Marks all that are shown; if they are already, takes all marks away.
+    pub fn mark_all(&mut self) {
+        let shown: BTreeSet<_> = self.visible().map(|(_, row)| row.id.clone()).collect();
+        if shown.is_subset(&self.marked) {
+            self.marked.clear();
+        } else {
+            self.marked.extend(shown);
+        }
+    }
+
+    /// Takes all marks away; whether there were any.
+    pub fn unmark(&mut self) -> bool {
+        !std::mem::take(&mut self.marked).is_empty()
+    }
+
+    /// Whether this row is marked.
+    #[must_use]
+    pub fn is_marked(&self, id: &str) -> bool {
+        self.marked.contains(id)
+    }
+
+    /// The ids of what an action is for: the marked ones, else the one that one is at.
+    #[must_use]
+    pub fn chosen(&self) -> Vec<String> {
+        if self.marked.is_empty() {
+            self.here().map(|row| row.id.clone()).into_iter().collect()
+        } else {
+            self.marked.iter().cloned().collect()
+        }
+    }
+
+    /// The row that one is at.
+    #[must_use]
+    pub fn here(&self) -> Option<&Row> {
+        self.row(self.place)
+    }
+
+    /// Its place among those shown, from 0.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.place
+    }
+
+    /// How many are shown, and how many there are.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        (self.shown.len(), self.rows.len())
+    }
+
+    /// Those shown with their places.
+    pub fn visible(&self) -> impl Iterator<Item = (usize, &Row)> {
+        self.shown.iter().map(|i| &self.rows[*i]).enumerate()
+    }
+
+    /// The first to draw where there is room for so many: one sees what one is at, and as little
+    /// moves as can be.
+    #[must_use]
+    pub fn window(&self, room: usize) -> usize {
+        let (room, count) = (room.max(1), self.shown.len());
+        let lowest = (self.place + 1).saturating_sub(room);
+        self.top.clamp(lowest, self.place.max(lowest)).min(count.saturating_sub(room))
+    }
+
+    /// It was drawn with so much room.
+    pub fn drawn(&mut self, room: usize) {
+        self.top = self.window(room);
+    }
+
+    fn row(&self, place: usize) -> Option<&Row> {
+        self.shown.get(place).map(|i| &self.rows[*i])
+    }
+
+    fn arrange(&mut self) {
+        let words: Vec<String> = self.filter.split_whitespace().map(str::to_lowercase).collect();
+        let has = |row: &Row, word: &String| {
+            row.cells.iter().any(|cell| cell.text.to_lowercase().contains(word.as_str()))
+        };
+        let rows = &self.rows;
+        let mut shown: Vec<usize> =
+            (0..rows.len()).filter(|i| words.iter().all(|word| has(&rows[*i], word))).collect();
+        let group = |i: usize| self.group.and_then(|column| rows[i].cells.get(column));
+        shown.sort_by(|a, b| {
+            let text = |cell: Option<&Value>| cell.map(|cell| cell.text.clone());
+            let together = text(group(*a)).cmp(&text(group(*b)));
+            together.then_with(|| match self.sort {
+                Some(Sort { column, down }) => {
+                    let order = compare(rows[*a].cells.get(column), rows[*b].cells.get(column));
+                    if down { order.reverse() } else { order }
+                }
+                None => Ordering::Equal,
+            })
+        });
+        self.shown = shown;
+        let found = self
+            .here
+            .as_ref()
+            .and_then(|id| self.shown.iter().position(|i| self.rows[*i].id == *id));
+        self.go(Move::To(found.unwrap_or(self.place)));
+    }
+}
+
+fn compare(a: Option<&Value>, b: Option<&Value>) -> Ordering {
+    match (a, b) {
+        (Some(Value { number: Some(a), .. }), Some(Value { number: Some(b), .. })) => {
+            a.total_cmp(b)
+        }
+        // What has no number comes last.
+        (Some(Value { number: Some(_), .. }), _) => Ordering::Less,
+        (_, Some(Value { number: Some(_), .. })) => Ordering::Greater,
+        (a, b) => a.map(|cell| &cell.text).cmp(&b.map(|cell| &cell.text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, host: &str, used: Option<f64>) -> Row {
+        let value = |text: &str| Value::new(text, Role::Text);
+        let used = used.map_or(value("-"), |used| value(&used.to_string()).number(used));
+        Row { id: name.to_owned(), cells: vec![value(name), value(host), used] }
+    }
+
+    fn table() -> Table {
+        let mut table = Table::default();
+        table.set(vec![
+            row("alice", "h1", Some(10.0)),
+            row("bob", "h2", Some(9.0)),
+            row("carol", "h1", None),
+            row("dave", "h2", Some(70.0)),
+        ]);
+        table
+    }
+
+    fn names(table: &Table) -> String {
+        table.visible().map(|(_, row)| &row.id[..1]).collect()
+    }
+
+    #[test]
+    fn rows_are_filtered_sorted_and_kept_together() {
+        let mut table = table();
+        assert_eq!(names(&table), "abcd");
+        table.sort_by(2);
+        assert_eq!(names(&table), "badc", "numbers as numbers, what has none last");
+        table.sort_by(2);
+        assert_eq!(names(&table), "cdab");
+        table.group_by(Some(1));
+        assert_eq!(names(&table), "cadb");
+        table.sort_by(2);
+        assert_eq!((names(&table).as_str(), table.sort()), ("acbd", None));
+        table.set_filter("H1 C");
+        assert_eq!((names(&table).as_str(), table.count()), ("ac", (2, 4)), "alice has a c");
+        table.set_filter("nobody");
+        assert_eq!((names(&table).as_str(), table.here()), ("", None));
+    }
+
+    #[test]
+    fn what_one_is_at_stays_whatever_comes_and_goes() {
+        let mut table = table();
+        table.go(Move::By(2));
+        assert_eq!(table.here().unwrap().id, "carol");
+        table.set(vec![
+            row("aaron", "h1", None),
+            row("carol", "h1", None),
+            row("dave", "h2", None),
+        ]);
+        assert_eq!((table.here().unwrap().id.as_str(), table.place()), ("carol", 1));
+        table.set(vec![row("aaron", "h1", None), row("dave", "h2", None)]);
+        assert_eq!(table.here().unwrap().id, "dave", "its place is another's now");
+        table.set(Vec::new());
+        assert_eq!((table.here(), table.place()), (None, 0));
+        table.go(Move::By(5));
+        assert_eq!(table.place(), 0);
+    }
+
+    #[test]
+    fn marks_say_what_an_action_is_for() {
+        let mut table = table();
+        assert_eq!(table.chosen(), ["alice"]);
+        table.go(Move::Last);
+        table.mark();
+        table.go(Move::First);
+        assert_eq!(table.chosen(), ["dave"]);
+        table.set_filter("h1");
+        table.mark_all();
+        assert_eq!(table.chosen(), ["alice", "carol", "dave"]);
+        table.set(vec![row("carol", "h1", None)]);
+        assert_eq!(table.chosen(), ["carol"], "what is gone is nobody's business");
+        assert!(table.unmark() && !table.unmark());
+    }
+
+    #[test]
+    fn one_sees_what_one_is_at_and_little_moves() {
+        let mut table = Table::default();
+        table.set((0..100).map(|i| row(&format!("c{i:02}"), "h", None)).collect());
+        let mut go = |to, room| {
+            table.go(to);
+            table.drawn(room);
+            table.window(room)
+        };
+        assert_eq!(go(Move::By(9), 10), 0);
+        assert_eq!(go(Move::By(1), 10), 1);
+        assert_eq!(go(Move::By(-9), 10), 1);
+        assert_eq!(go(Move::By(-1), 10), 0);
+        assert_eq!(go(Move::Last, 10), 90);
+        assert_eq!(go(Move::To(95), 50), 50);
+        assert_eq!(go(Move::First, 0), 0);
+    }
+}

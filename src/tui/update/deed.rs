@@ -1,0 +1,190 @@
+//! What is asked before something is done.
+
+use super::{Action, gives_up, remark, run};
+use crate::tui::{
+    form::Step,
+    forms,
+    input::{Code, Key},
+    keymap::{Deed, Tab},
+    line::Line,
+    state::{Confirm, Dialogue, Page, State, Words},
+    theme::Role,
+};
+
+/// Begins something: at once where it does no harm, otherwise by asking.
+pub(super) fn begin(state: &mut State, deed: Deed) -> Vec<Action> {
+    let ids = chosen(state);
+    match (deed, ids.as_slice()) {
+        (Deed::Create, _) => {
+            state.dialogue = Some(Dialogue::Form(forms::create(&state.facts)));
+            Vec::new()
+        }
+        (_, []) => {
+            remark(state, "there is nothing here to do that to", Role::Faint);
+            Vec::new()
+        }
+        (Deed::Start | Deed::Drain | Deed::Resume, _) => act(state, deed, &ids),
+        (Deed::Why, [id, ..]) => {
+            let words = words(Deed::Why, id);
+            state.pages.push(Page::Answer(words.clone(), super::Answer::default()));
+            vec![Action::Ask(words)]
+        }
+        (Deed::Watch, [id, ..]) => {
+            let has_ended = state.told.get(&Tab::Sessions).is_some_and(|told| {
+                told.iter().any(|row| row.id == *id)
+                    && !state
+                        .facts
+                        .rows
+                        .get(&Tab::Sessions)
+                        .is_some_and(|live| live.iter().any(|row| row.id == *id))
+            });
+            let verb = if has_ended { "play" } else { "watch" };
+            vec![Action::Lend(["session", verb, id].map(str::to_owned).to_vec())]
+        }
+        (Deed::Shell, [id, ..]) => vec![Action::Lend(words(Deed::Shell, id))],
+        (Deed::Stop | Deed::Restart | Deed::Kill | Deed::Lift | Deed::Delete, _) => {
+            let name = (deed == Deed::Delete).then(|| match ids.as_slice() {
+                [one] => (one.clone(), Line::default()),
+                many => (format!("{} containers", many.len()), Line::default()),
+            });
+            state.dialogue = Some(Dialogue::Confirm(Confirm { deed, ids, name }));
+            Vec::new()
+        }
+        (
+            Deed::Resize
+            | Deed::AddCollaborator
+            | Deed::RemoveCollaborator
+            | Deed::AddKey
+            | Deed::RemoveKey,
+            [id],
+        ) => {
+            state.dialogue = Some(Dialogue::Form(forms::about(deed, id, state)));
+            Vec::new()
+        }
+        (
+            Deed::Resize
+            | Deed::AddCollaborator
+            | Deed::RemoveCollaborator
+            | Deed::AddKey
+            | Deed::RemoveKey,
+            _,
+        ) => {
+            remark(state, "that is done to one container; Esc takes the marks away", Role::Warning);
+            Vec::new()
+        }
+    }
+}
+
+fn chosen(state: &State) -> Vec<String> {
+    match state.pages.last() {
+        None => state.table().map(crate::tui::table::Table::chosen).unwrap_or_default(),
+        Some(Page::Container(name, _)) => vec![name.clone()],
+        Some(Page::Answer(..) | Page::Work(_) | Page::Works | Page::Help(_)) => Vec::new(),
+    }
+}
+
+/// Does it, to each.
+fn act(state: &mut State, deed: Deed, ids: &[String]) -> Vec<Action> {
+    let many = ids.len() > 1;
+    let actions = ids.iter().flat_map(|id| run(state, words(deed, id), false)).collect();
+    if many {
+        // One page tells of all.
+        state.pages.retain(|page| !matches!(page, Page::Work(_)));
+        state.pages.push(Page::Works);
+    }
+    state.table_mut().into_iter().for_each(|table| {
+        table.unmark();
+    });
+    actions
+}
+
+/// The command that does it.
+fn words(deed: Deed, id: &str) -> Words {
+    let command: &[&str] = match deed {
+        Deed::Shell => &["shell", id],
+        Deed::Start => &["start", id],
+        Deed::Stop => &["stop", id],
+        Deed::Restart => &["restart", id],
+        Deed::Delete => &["delete", id, "--force"],
+        Deed::Drain => &["backend", "drain", id],
+        Deed::Resume => &["backend", "resume", id],
+        Deed::Kill => &["session", "kill", id],
+        Deed::Lift => &["ban", "remove", id],
+        Deed::Why => &["ban", "why", id],
+        Deed::Watch => &["session", "watch", id],
+        Deed::Create => &["create"],
+        Deed::Resize => &["resize", id],
+        Deed::AddCollaborator => &["collaborator", "add", id],
+        Deed::RemoveCollaborator => &["collaborator", "remove", id],
+        Deed::AddKey => &["key", "add", id],
+        Deed::RemoveKey => &["key", "remove", id],
+    };
+    command.iter().map(|word| (*word).to_owned()).collect()
+}
+
+pub(super) fn on_paste(state: &mut State, text: &str) {
+    match &mut state.dialogue {
+        Some(Dialogue::Form(form)) => form.paste(text),
+        // A name that has to be typed is typed.
+        Some(Dialogue::Confirm(_)) | None => {}
+    }
+}
+
+pub(super) fn on_key(state: &mut State, key: Key) -> Vec<Action> {
+    match state.dialogue.take() {
+        Some(Dialogue::Confirm(confirm)) => on_confirm(state, confirm, key),
+        Some(Dialogue::Form(mut form)) => {
+            let step = form.press(key);
+            on_step(state, form, step)
+        }
+        None => Vec::new(),
+    }
+}
+
+/// A click on a field of a form, or on the button that says yes.
+pub(super) fn on_click(state: &mut State, at: usize) -> Vec<Action> {
+    match state.dialogue.take() {
+        Some(Dialogue::Form(mut form)) => {
+            let step = form.click(at);
+            on_step(state, form, step)
+        }
+        Some(Dialogue::Confirm(confirm)) => {
+            let yes = Key { code: Code::Enter, ctrl: false, alt: false };
+            on_confirm(state, confirm, yes)
+        }
+        None => Vec::new(),
+    }
+}
+
+fn on_step(state: &mut State, form: crate::tui::form::Form, step: Step) -> Vec<Action> {
+    match step {
+        Step::Stay => {
+            state.dialogue = Some(Dialogue::Form(form));
+            Vec::new()
+        }
+        Step::Cancel => Vec::new(),
+        Step::Run(words) => run(state, words, false),
+    }
+}
+
+fn on_confirm(state: &mut State, mut confirm: Confirm, key: Key) -> Vec<Action> {
+    if gives_up(key) {
+        return Vec::new();
+    }
+    let is_typed = confirm.name.as_ref().is_none_or(|(name, line)| name == line.text());
+    match (&mut confirm.name, key.code) {
+        (_, Code::Enter) if is_typed => {
+            if confirm.deed == Deed::Delete && state.place() != super::Place::Tab(Tab::Containers) {
+                // Its page would be of nothing.
+                state.pages.clear();
+            }
+            return act(state, confirm.deed, &confirm.ids);
+        }
+        (None, Code::Char('y' | 'Y')) => return act(state, confirm.deed, &confirm.ids),
+        (None, Code::Char('n' | 'N')) => return Vec::new(),
+        (Some((_, line)), _) => drop(line.press(key)),
+        (None, _) => {}
+    }
+    state.dialogue = Some(Dialogue::Confirm(confirm));
+    Vec::new()
+}

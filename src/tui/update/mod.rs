@@ -1,0 +1,366 @@
+//! What happened, and what follows from it. Pure: all that has an effect outside is an [`Action`].
+
+mod deed;
+mod told;
+mod typed;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    input::{Act, Code, Input, Key, Mouse},
+    keymap::{Intent, Place, Tab, intent},
+    layout,
+    state::{Answer, Dialogue, Ended, Facts, Page, Remark, State, Words, WorkId},
+    table::Move,
+    theme::Role,
+};
+use crate::command::{failure::Failure, report::Report, terminal::Size};
+
+/// How long a remark is shown.
+const REMARK: SignedDuration = SignedDuration::from_secs(8);
+
+/// Pieces of work that are remembered.
+const MAX_WORKS: usize = 50;
+
+/// Lines that are remembered of each.
+const MAX_STEPS: usize = 1000;
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Somebody did something.
+    Input(Input),
+    /// The terminal has another size.
+    Size(Size),
+    /// Time went by.
+    Tick(Timestamp),
+    /// The fleet changed.
+    Facts(Arc<Facts>),
+    /// A question was answered.
+    Answered(Words, Result<Arc<Report>, Failure>),
+    /// Work said something: a printable line.
+    Said(WorkId, String),
+    /// Work ended.
+    Ended(WorkId, Result<Arc<Report>, Failure>),
+    /// A command gave the terminal back.
+    Returned(Words, Result<Arc<Report>, Failure>),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Leave.
+    Leave,
+    /// Draw everything anew.
+    Redraw,
+    /// Ask.
+    Ask(Words),
+    /// Begin work.
+    Run(WorkId, Words),
+    /// Ask work to stop.
+    Stop(WorkId),
+    /// Leave the terminal to this command until it ends.
+    Lend(Words),
+}
+
+/// What follows.
+pub fn update(state: &mut State, event: Event) -> Vec<Action> {
+    match event {
+        Event::Input(input) => return on_input(state, input),
+        Event::Size(size) => state.size = size,
+        Event::Tick(now) => {
+            state.now = now;
+            state.remark = state.remark.take().filter(|remark| remark.until > now);
+        }
+        Event::Facts(facts) => {
+            state.facts = facts;
+            for tab in Tab::ALL {
+                told::arrange(state, tab);
+            }
+        }
+        Event::Answered(words, result) => on_answer(state, &words, &result),
+        Event::Said(id, line) => {
+            if let Some(work) = state.works.iter_mut().find(|work| work.id == id)
+                && work.steps.len() < MAX_STEPS
+            {
+                work.steps.push(line);
+            }
+        }
+        Event::Ended(id, result) => on_end(state, id, result),
+        Event::Returned(words, result) => on_return(state, &words, &result),
+    }
+    Vec::new()
+}
+
+/// Says something at the bottom.
+pub(super) fn remark(state: &mut State, text: impl Into<String>, role: Role) {
+    let until = state.now.checked_add(REMARK).unwrap_or(Timestamp::MAX);
+    state.remark = Some(Remark { text: text.into(), role, until });
+}
+
+/// Begins work that is said in these words.
+pub(super) fn run(state: &mut State, words: Words, typed: bool) -> Vec<Action> {
+    let id = state.works.last().map_or(1, |work| work.id + 1);
+    let line = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default();
+    let (steps, since) = (Vec::new(), state.now);
+    state.works.push(super::state::Work { id, line, typed, steps, since, end: None });
+    // What is under way is never forgotten.
+    while state.works.len() > MAX_WORKS {
+        let Some(oldest) = state.works.iter().position(|work| work.end.is_some()) else { break };
+        state.works.remove(oldest);
+    }
+    state.pages.push(Page::Work(id));
+    vec![Action::Run(id, words)]
+}
+
+fn on_answer(state: &mut State, words: &Words, result: &Result<Arc<Report>, Failure>) {
+    told::on_answer(state, words, result);
+    for page in &mut state.pages {
+        match page {
+            Page::Container(name, answer) if words[..] == ["info", name.as_str()] => {
+                answer.said = Some(result.clone());
+            }
+            Page::Answer(asked, answer) if asked == words => answer.said = Some(result.clone()),
+            Page::Container(..)
+            | Page::Answer(..)
+            | Page::Work(_)
+            | Page::Works
+            | Page::Help(_) => {}
+        }
+    }
+}
+
+fn on_end(state: &mut State, id: WorkId, result: Result<Arc<Report>, Failure>) {
+    let at = state.now;
+    let Some(work) = state.works.iter_mut().find(|work| work.id == id) else { return };
+    let (text, role) = match &result {
+        Ok(_) => (format!("done: {}", work.line), Role::Good),
+        Err(failure) => (format!("failed: {}: {}", work.line, failure.message), Role::Bad),
+    };
+    // What went well and said nothing needs no page; what it changed is seen below.
+    let is_dull = result.is_ok() && !work.typed && work.steps.is_empty();
+    work.end = Some(Ended { at, result });
+    let is_seen = state.pages.last() == Some(&Page::Work(id));
+    if is_seen && is_dull {
+        state.pages.pop();
+    }
+    if !is_seen || is_dull {
+        remark(state, text, role);
+    }
+}
+
+fn on_return(state: &mut State, words: &Words, result: &Result<Arc<Report>, Failure>) {
+    match result {
+        Ok(report) => {
+            let note = report.notes.first().cloned();
+            remark(
+                state,
+                note.unwrap_or_else(|| format!("{} ended", words.join(" "))),
+                Role::Faint,
+            );
+        }
+        Err(failure) => remark(state, failure.message.clone(), Role::Bad),
+    }
+}
+
+fn on_input(state: &mut State, input: Input) -> Vec<Action> {
+    match input {
+        Input::Key(key) if state.dialogue.is_some() => deed::on_key(state, key),
+        Input::Key(key) if state.prompt.is_some() => typed::on_key(state, key),
+        Input::Key(key) => match intent(state.place(), key) {
+            Some(intent) => on_intent(state, intent),
+            None => Vec::new(),
+        },
+        Input::Paste(text) => {
+            if state.dialogue.is_some() {
+                deed::on_paste(state, &text);
+            } else if state.prompt.is_some() {
+                typed::on_paste(state, &text);
+            } else {
+                remark(
+                    state,
+                    "nothing to paste into here; `c` creates, `:` takes a command",
+                    Role::Faint,
+                );
+            }
+            Vec::new()
+        }
+        Input::Mouse(mouse) => on_mouse(state, mouse),
+    }
+}
+
+fn on_intent(state: &mut State, intent: Intent) -> Vec<Action> {
+    match intent {
+        Intent::Go(to) => go(state, to),
+        Intent::Page(pages) => {
+            let room = isize::from(i16::try_from(layout::room(state.size)).unwrap_or(i16::MAX));
+            go(state, Move::By(pages.saturating_mul(room.max(1))));
+        }
+        Intent::Open => return open(state),
+        Intent::Back => back(state),
+        Intent::Leave => return vec![Action::Leave],
+        Intent::Help => state.pages.push(Page::Help(state.place())),
+        Intent::Show(tab) => return show(state, tab),
+        Intent::Turn(by) => {
+            let at = Tab::ALL.iter().position(|tab| *tab == state.tab).unwrap_or(0);
+            let at = at.wrapping_add_signed(by).wrapping_add(Tab::ALL.len()) % Tab::ALL.len();
+            return show(state, Tab::ALL[at]);
+        }
+        Intent::Filter => typed::filter(state),
+        Intent::Command => typed::command(state),
+        Intent::Sort | Intent::Reverse | Intent::Group => arrange(state, intent),
+        Intent::Mark => {
+            if let Some(table) = state.table_mut() {
+                table.mark();
+                table.go(Move::By(1));
+            }
+        }
+        Intent::MarkAll => state.table_mut().into_iter().for_each(super::table::Table::mark_all),
+        Intent::Redraw => return vec![Action::Redraw],
+        Intent::Works => state.pages.push(Page::Works),
+        Intent::Halt => {
+            if let Some(Page::Work(id)) = state.pages.last() {
+                return vec![Action::Stop(*id)];
+            }
+        }
+        Intent::Do(deed) => return deed::begin(state, deed),
+    }
+    Vec::new()
+}
+
+fn show(state: &mut State, tab: Tab) -> Vec<Action> {
+    state.pages.clear();
+    state.tab = tab;
+    told::question(tab).map(Action::Ask).into_iter().collect()
+}
+
+fn go(state: &mut State, to: Move) {
+    if let Some(table) = state.table_mut() {
+        table.go(to);
+        return;
+    }
+    let answer = match state.pages.last_mut() {
+        Some(Page::Container(_, answer) | Page::Answer(_, answer)) => answer,
+        Some(Page::Work(_) | Page::Works | Page::Help(_)) | None => return,
+    };
+    answer.top = match to {
+        Move::By(rows) => answer.top.saturating_add_signed(rows),
+        Move::First => 0,
+        // Drawing knows how long it is.
+        Move::Last => usize::MAX,
+        Move::To(row) => row,
+    };
+}
+
+/// One step back: what is marked, filtered, or stands above.
+fn back(state: &mut State) {
+    if state.pages.pop().is_some() {
+        return;
+    }
+    if let Some(table) = state.table_mut()
+        && !table.unmark()
+        && !table.filter().is_empty()
+    {
+        table.set_filter("");
+    } else if state.tab != Tab::Containers {
+        state.tab = Tab::Containers;
+    } else {
+        remark(state, "this is the first screen; `q` leaves", Role::Faint);
+    }
+}
+
+fn open(state: &mut State) -> Vec<Action> {
+    let Some(id) = state.table().and_then(|table| table.here()).map(|row| row.id.clone()) else {
+        return Vec::new();
+    };
+    let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Words>();
+    let ask = match state.tab {
+        Tab::Containers => return enter(state, &id),
+        Tab::Hosts => words(&["backend", "info", &id]),
+        Tab::Guard => words(&["ban", "why", &id]),
+        Tab::Sessions | Tab::Ledger => return Vec::new(),
+    };
+    state.pages.push(Page::Answer(ask.clone(), Answer::default()));
+    vec![Action::Ask(ask)]
+}
+
+/// To the page of a container.
+pub fn enter(state: &mut State, name: &str) -> Vec<Action> {
+    state.pages.push(Page::Container(name.to_owned(), Answer::default()));
+    vec![Action::Ask(vec!["info".to_owned(), name.to_owned()])]
+}
+
+fn arrange(state: &mut State, intent: Intent) {
+    let columns = layout::columns(state.tab).len().max(1);
+    let Some(table) = state.table_mut() else { return };
+    match (intent, table.sort()) {
+        (Intent::Reverse, Some(sort)) => table.sort_by(sort.column),
+        (Intent::Reverse, None) => table.sort_by(0),
+        (Intent::Group, _) => table.group_by(match table.group() {
+            None => Some(layout::HOST),
+            Some(layout::HOST) => Some(layout::OWNER),
+            Some(_) => None,
+        }),
+        (_, sort) => table.sort_by(sort.map_or(0, |sort| (sort.column + 1) % columns)),
+    }
+}
+
+fn on_mouse(state: &mut State, Mouse { act, column, row }: Mouse) -> Vec<Action> {
+    match act {
+        Act::WheelUp => go(state, Move::By(-3)),
+        Act::WheelDown => go(state, Move::By(3)),
+        Act::Release | Act::Drag => {}
+        Act::Press => return on_click(state, column, row),
+    }
+    Vec::new()
+}
+
+fn on_click(state: &mut State, column: u16, row: u16) -> Vec<Action> {
+    match layout::hit(state, column, row) {
+        layout::Hit::Nothing => Vec::new(),
+        layout::Hit::Tab(tab) => show(state, tab),
+        layout::Hit::Heading(column) => {
+            state.table_mut().into_iter().for_each(|table| table.sort_by(column));
+            Vec::new()
+        }
+        layout::Hit::Row(place) => {
+            let is_here = state.table().is_some_and(|table| table.place() == place);
+            go(state, Move::To(place));
+            if is_here { open(state) } else { Vec::new() }
+        }
+        layout::Hit::Key(key) => on_input(state, Input::Key(key)),
+        layout::Hit::Field(at) => deed::on_click(state, at),
+        layout::Hit::Outside => {
+            state.dialogue = None;
+            Vec::new()
+        }
+    }
+}
+
+/// Whether this key gives up what is being typed or asked.
+pub(super) fn gives_up(key: Key) -> bool {
+    key.code == Code::Esc || key == Key { code: Code::Char('c'), ctrl: true, alt: false }
+}
+
+/// Whether a dialogue is open, for those who may not be disturbed.
+#[must_use]
+pub fn is_asking(state: &State) -> bool {
+    match &state.dialogue {
+        Some(Dialogue::Confirm(_) | Dialogue::Form(_)) => true,
+        None => state.prompt.is_some(),
+    }
+}
+
+/// Where somebody is, for what is asked for on her behalf.
+#[must_use]
+pub fn wanted(state: &State) -> Option<Words> {
+    match (state.pages.last(), state.place()) {
+        (Some(Page::Container(name, _)), _) => Some(vec!["info".to_owned(), name.clone()]),
+        (Some(Page::Answer(words, _)), _) => Some(words.clone()),
+        (None, Place::Tab(tab)) => told::question(tab),
+        (Some(Page::Work(_) | Page::Works | Page::Help(_)), _)
+        | (None, Place::Container | Place::Page) => None,
+    }
+}
