@@ -72,6 +72,7 @@ impl Surface {
     pub fn frame(&mut self, draw: impl FnOnce(&mut Buffer) -> Option<Position>) -> String {
         self.next.reset();
         let cursor = draw(&mut self.next);
+        mend(&mut self.next);
         let mut pen = Pen::default();
         for (x, y, cell) in self.shown.diff(&self.next) {
             pen.write(Position { x, y }, cell);
@@ -95,6 +96,30 @@ fn area(size: Size) -> Rect {
     Rect::new(0, 0, size.columns.min(LARGEST.columns), size.rows.min(LARGEST.rows))
 }
 
+/// Leaves nothing in it that hurts, and no half of a wide character: where something was drawn over a
+/// part of one, the rest of it is blank, as on a terminal.
+fn mend(buffer: &mut Buffer) {
+    let width = usize::from(buffer.area.width.max(1));
+    for line in buffer.content.chunks_mut(width) {
+        let mut x = 0;
+        while let Some(cell) = line.get_mut(x) {
+            // Nothing of fewer bytes is wide, or hurts without being a control character.
+            let is_plain = matches!(cell.symbol().as_bytes(), [b' '..=b'~']);
+            if !is_plain && harmless(cell.symbol()) != cell.symbol() {
+                cell.set_symbol(HARMLESS);
+            }
+            let cells = if is_plain { 1 } else { cell.symbol().width().max(1) };
+            let rest = line.get(x + 1..x + cells);
+            if rest.is_none_or(|rest| rest.iter().any(|cell| cell.symbol() != " ")) {
+                line[x].set_symbol(" ");
+                x += 1;
+            } else {
+                x += cells;
+            }
+        }
+    }
+}
+
 impl Pen {
     fn write(&mut self, at: Position, cell: &Cell) {
         if self.at != Some(at) {
@@ -110,7 +135,7 @@ impl Pen {
         if style != self.style {
             self.set(style);
         }
-        let symbol = harmless(cell.symbol());
+        let symbol = cell.symbol();
         self.text.push_str(symbol);
         // How wide others are, terminals do not agree on.
         let is_sure = symbol.chars().all(is_of_known_width);
@@ -177,8 +202,11 @@ fn harmless(symbol: &str) -> &str {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
-    if symbol.chars().any(hurts) { "?" } else { symbol }
+    if symbol.chars().any(hurts) { HARMLESS } else { symbol }
 }
+
+/// What is shown instead of what hurts.
+const HARMLESS: &str = "?";
 
 /// Latin letters, and the arrows, lines and blocks that pictures are made of.
 fn is_of_known_width(c: char) -> bool {
