@@ -73,6 +73,7 @@ impl Surface {
         self.next.reset();
         let cursor = draw(&mut self.next);
         mend(&mut self.next);
+        tear(&mut self.shown, &self.next);
         let mut pen = Pen::default();
         for (x, y, cell) in self.shown.diff(&self.next) {
             pen.write(Position { x, y }, cell);
@@ -103,10 +104,11 @@ fn mend(buffer: &mut Buffer) {
     for line in buffer.content.chunks_mut(width) {
         let mut x = 0;
         while let Some(cell) = line.get_mut(x) {
-            // Nothing of fewer bytes is wide, or hurts without being a control character.
+            // What is neither wide nor hurts.
             let is_plain = matches!(cell.symbol().as_bytes(), [b' '..=b'~']);
             if !is_plain && harmless(cell.symbol()) != cell.symbol() {
-                cell.set_symbol(HARMLESS);
+                let symbol = harmless(cell.symbol()).to_owned();
+                cell.set_symbol(&symbol);
             }
             let cells = if is_plain { 1 } else { cell.symbol().width().max(1) };
             let rest = line.get(x + 1..x + cells);
@@ -115,6 +117,21 @@ fn mend(buffer: &mut Buffer) {
                 x += 1;
             } else {
                 x += cells;
+            }
+        }
+    }
+}
+
+/// What is written over a half of a wide character leaves nobody knows what in the other half: it is
+/// written anew.
+fn tear(shown: &mut Buffer, next: &Buffer) {
+    for i in 0..shown.content.len() {
+        let symbol = shown.content[i].symbol();
+        let cells = if symbol.len() > 1 { symbol.width() } else { 1 };
+        if cells > 1 && shown.content[i] != next.content[i] {
+            for cell in shown.content.iter_mut().skip(i + 1).take(cells - 1) {
+                // Different from all that is ever drawn.
+                cell.modifier = Modifier::HIDDEN;
             }
         }
     }
@@ -202,7 +219,9 @@ fn harmless(symbol: &str) -> &str {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
-    if symbol.chars().any(hurts) { HARMLESS } else { symbol }
+    // Marks that belong to the character before them: terminals do not agree on which that is.
+    let first = symbol.char_indices().nth(1).map_or(symbol, |(end, _)| &symbol[..end]);
+    if symbol.chars().any(hurts) || first.width() == 0 { HARMLESS } else { first }
 }
 
 /// What is shown instead of what hurts.

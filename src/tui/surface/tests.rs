@@ -87,7 +87,9 @@ fn what_is_drawn_over_a_part_of_a_wide_character_is_seen() {
     let mut show = |under: &str, over: &[(u16, &str)]| {
         let bytes = surface.frame(|b| {
             put(b, (0, 0), under, Style::new());
-            over.iter().for_each(|(x, text)| put(b, (*x, 0), text, Style::new()));
+            for (x, text) in over {
+                put(b, (*x, 0), text, Style::new());
+            }
             None
         });
         screen.process(bytes.as_bytes());
