@@ -15,6 +15,11 @@ const MAX_INPUT: usize = authorized_keys::MAX_LINE;
 /// What tells a private key of any kind, whatever is wrong with it otherwise.
 const PRIVATE: [&str; 2] = ["PRIVATE KEY", "PuTTY-User-Key-File"];
 
+/// Whether a text holds a private key.
+pub(crate) fn is_private(text: &str) -> bool {
+    PRIVATE.iter().any(|mark| text.contains(mark))
+}
+
 /// The keys that arguments name, each once. Never in an error: what was given may be a secret.
 ///
 /// # Errors
@@ -94,7 +99,7 @@ pub(super) fn read_input(arguments: &[String]) -> bool {
 
 /// One line of `authorized_keys`.
 fn parse(text: &str) -> Result<AuthorizedKey, Failure> {
-    if PRIVATE.iter().any(|mark| text.contains(mark)) {
+    if is_private(text) {
         let message = "that is a private key, which nobody else may see: take the file that ends \
                        in .pub, and make a new pair if this one left your machine";
         return Err(Failure::new(Kind::Usage, message));

@@ -24,7 +24,7 @@ mod info;
 #[cfg(test)]
 mod json_reference;
 mod key;
-mod key_arg;
+pub(crate) mod key_arg;
 mod list;
 mod live;
 mod logs;

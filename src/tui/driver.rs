@@ -12,9 +12,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    choices::{self, Choices},
     draw::draw,
     facts::{self, Sources},
-    forms::Choices,
     input::{Decoder, Input},
     state::{Facts, State, Words, WorkId},
     surface::{LEAVE, Surface},
@@ -276,7 +276,7 @@ impl<'a> Screen<'a> {
         let (alarms, choices) = if all {
             let alarms = command::alarms(&context);
             let alarms = alarms.iter().map(|alarm| printable(alarm, MAX_STEP)).collect();
-            (alarms, choices(&context))
+            (alarms, choices(&context, &inventory))
         } else {
             (known.alarms.clone(), known.choices.clone())
         };
@@ -361,7 +361,8 @@ async fn follow(id: WorkId, mut feed: Feed, events: &mpsc::Sender<Event>) {
     }
 }
 
-fn choices(context: &Context) -> Choices {
+fn choices(context: &Context, inventory: &Inventory) -> Choices {
+    let (hosts, emptiest) = choices::hosts(inventory);
     let config = context.config.borrow();
     let create = &config.create;
     let shown = |limit: Option<String>| limit.unwrap_or_else(|| "all of the host".to_owned());
@@ -374,6 +375,8 @@ fn choices(context: &Context) -> Choices {
             shown(create.memory.map(|size| size.to_string())),
             create.disk.to_string(),
         ],
+        hosts,
+        emptiest,
     }
 }
 

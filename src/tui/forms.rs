@@ -2,35 +2,29 @@
 
 use std::{collections::BTreeSet, str::FromStr};
 
+use serde_json::Value;
+
 use super::{
-    form::{Check, Content, Field, Form, Hint},
-    keymap::{Deed, Tab},
+    choices::{Choices, Host},
+    form::{Amount, Check, Choice, Content, Field, Form, Hint, Unit},
+    keymap::Deed,
     line::Line,
     state::{Facts, Page, State},
 };
 use crate::{
-    command::report::{Part, Report},
+    command::report::Report,
     model::{
         authorized_keys,
         cpu::CpuLimit,
         image::ImageName,
         name::{Account, ContainerName},
         size::Size,
+        text::printable,
     },
 };
 
-/// What is usual when a container is made, and what there is to choose from.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Choices {
-    /// The image when none is asked for.
-    pub image: String,
-    /// Names of systems.
-    pub systems: Vec<String>,
-    /// Names of stacks.
-    pub stacks: Vec<String>,
-    /// Processors, memory and disk when nothing is asked for.
-    pub limits: [String; 3],
-}
+/// Longest text of a choice, in characters.
+const MAX_CHOICE: usize = 100;
 
 fn text(check: Check, optional: bool) -> Content {
     Content::Text { line: Line::default(), check, optional }
@@ -42,18 +36,29 @@ fn field(
     help: impl Into<String>,
     content: Content,
 ) -> Field {
-    Field { label, help: help.into(), option, content }
+    Field { label, help: help.into(), usual: String::new(), option, content }
+}
+
+impl Field {
+    /// The same, with what it is when nothing is said.
+    fn usual(self, usual: impl Into<String>) -> Self {
+        Self { usual: usual.into(), ..self }
+    }
 }
 
 fn is<T: FromStr<Err: ToString>>(text: &str) -> Result<Hint, String> {
-    text.parse::<T>().map(|_| Hint::new()).map_err(|error| error.to_string())
+    text.parse::<T>().map(|_| Hint::None).map_err(|error| error.to_string())
 }
 
 /// A public key; its fingerprint is said.
 fn key(text: &str) -> Result<Hint, String> {
     match authorized_keys::parse(text) {
         (keys, refused) if refused.is_empty() && keys.len() == 1 => {
-            Ok(keys.iter().map(|key| key.key.fingerprint()).collect())
+            let shown = |key: &authorized_keys::AuthorizedKey| {
+                let comment = printable(key.key.comment(), MAX_CHOICE);
+                format!("{} {comment}", key.key.fingerprint()).trim_end().to_owned()
+            };
+            Ok(Hint::Good(keys.iter().map(shown).collect()))
         }
         (_, refused) => {
             let reason = refused.first().map(|refused| refused.reason.clone());
@@ -62,86 +67,117 @@ fn key(text: &str) -> Result<Hint, String> {
     }
 }
 
-fn limit<T: FromStr<Err: ToString>>(text: &str) -> Result<Hint, String> {
-    if text == "none" { Ok("no limit".to_owned()) } else { is::<T>(text) }
+fn public_key(option: Option<&'static str>) -> Field {
+    field("Public key", option, "paste one line of a .pub file", text(key, false))
 }
 
 /// A new container.
 #[must_use]
 pub fn create(facts: &Facts) -> Form {
-    let Choices { image, systems, stacks, limits: [cpu, memory, disk] } = &facts.choices;
-    let usual = |what: &str, value: &str| format!("{what}; {value} when nothing is said");
-    let one = |first: &str, others: Vec<String>| {
-        let options = std::iter::once(first.to_owned()).chain(others).collect();
-        Content::One { options, at: 0 }
-    };
-    let hosts = facts.rows.get(&Tab::Hosts).into_iter().flatten();
-    let hosts = hosts.map(|row| row.id.clone()).collect();
+    let Choices { image, systems, stacks, limits: [cpu, memory, disk], .. } = &facts.choices;
+    let systems = systems.iter().map(Choice::new);
+    let system = std::iter::once(Choice::usual("as the image says")).chain(systems).collect();
     let any = Content::Any { options: stacks.clone(), at: 0, chosen: BTreeSet::new() };
-    let image = usual("alias of the host, or SERVER:ALIAS", image);
-    Form {
-        title: "Create a container".to_owned(),
-        command: vec!["create".to_owned()],
-        fields: vec![
-            field(
-                "Name",
-                None,
-                "what people log in as: ssh NAME@...",
-                text(is::<ContainerName>, false),
-            ),
-            field("Public key", Some("ssh-key"), "paste one line of a .pub file", text(key, false)),
-            field(
-                "Owner",
-                Some("owner"),
-                "her account inside; the name when nothing is said",
-                text(is::<Account>, true),
-            ),
-            field("Host", Some("backend"), "left and right choose", one("the emptiest", hosts)),
-            field(
-                "System",
-                Some("os-type"),
-                "left and right choose",
-                one("as the image says", systems.clone()),
-            ),
-            field("Image", Some("image"), image, text(is::<ImageName>, true)),
-            field(
-                "Processors",
-                Some("cpu"),
-                usual("2, or 0-3 for these four", cpu),
-                text(is::<CpuLimit>, true),
-            ),
-            field("Memory", Some("memory"), usual("4GiB", memory), text(is::<Size>, true)),
-            field("Disk", Some("disk"), usual("20GiB", disk), text(is::<Size>, true)),
-            field("Stacks", Some("stack"), "arrows move, Space chooses", any),
-        ],
-        at: 0,
-        insisted: false,
+    let amount = |usual: &str, unit| Content::Amount(new_amount(&facts.choices, usual, unit));
+    let fields = vec![
+        field(
+            "Name",
+            None,
+            "what people log in as: ssh NAME@...",
+            text(is::<ContainerName>, false),
+        ),
+        public_key(Some("ssh-key")),
+        field("Owner", Some("owner"), "her account inside", text(is::<Account>, true))
+            .usual("as the container"),
+        field(
+            "Host",
+            Some("backend"),
+            "left and right choose",
+            Content::One { options: places(&facts.choices), at: 0 },
+        ),
+        field(
+            "System",
+            Some("os-type"),
+            "left and right choose",
+            Content::One { options: system, at: 0 },
+        ),
+        field(
+            "Image",
+            Some("image"),
+            "alias of the host, or SERVER:ALIAS",
+            text(is::<ImageName>, true),
+        )
+        .usual(image),
+        field(
+            "Processors",
+            Some("cpu"),
+            "2 is any two, 0-3 are these four",
+            amount(cpu, Unit::Processors),
+        )
+        .usual(cpu),
+        field("Memory", Some("memory"), "for instance 4GiB", amount(memory, Unit::Memory))
+            .usual(memory),
+        field("Disk", Some("disk"), "for instance 20GiB", amount(disk, Unit::Disk)).usual(disk),
+        field("Stacks", Some("stack"), "left and right move, Space chooses", any).usual("none"),
+    ];
+    Form::new("Create a container".to_owned(), "Create", vec!["create".to_owned()], fields)
+}
+
+/// The hosts to choose from: first the one that is chosen when none is named.
+fn places(choices: &Choices) -> Vec<Choice> {
+    let host = |host: &Host| Choice {
+        note: host.note(),
+        refused: host.obstacle.is_some(),
+        ..Choice::new(&host.name)
+    };
+    let emptiest = choices.hosts.iter().find(|host| Some(&host.name) == choices.emptiest.as_ref());
+    let usual = match emptiest {
+        Some(host) => Choice {
+            note: format!("{}: {}", host.name, host.note()),
+            ..Choice::usual("the emptiest")
+        },
+        None => Choice {
+            note: "no host can take a container now".to_owned(),
+            refused: true,
+            ..Choice::usual("the emptiest")
+        },
+    };
+    std::iter::once(usual).chain(choices.hosts.iter().map(host)).collect()
+}
+
+/// For a container that is made: the largest of the hosts says how much there is.
+fn new_amount(choices: &Choices, usual: &str, unit: Unit) -> Amount {
+    let usable = choices.hosts.iter().filter(|host| host.obstacle.is_none());
+    let most = usable.filter_map(|host| Some((capacity(host, unit)?, host.name.clone())));
+    Amount { unit, now: limit(unit, usual), most: most.max(), ..Amount::default() }
+}
+
+fn capacity(host: &Host, unit: Unit) -> Option<u64> {
+    match unit {
+        Unit::Processors => host.cpus,
+        Unit::Memory => host.memory.map(|(_, all)| all),
+        Unit::Disk => host.disk.map(|(_, all)| all),
     }
 }
 
-/// A form about one container.
+fn limit(unit: Unit, text: &str) -> Option<u64> {
+    match unit {
+        Unit::Processors => text.parse().ok().map(CpuLimit::needed),
+        Unit::Memory | Unit::Disk => text.parse().ok().map(Size::bytes),
+    }
+}
+
+/// A form about one container. What is not known of it yet is told later: [`tell`].
 #[must_use]
 pub fn about(deed: Deed, name: &str, state: &State) -> Form {
-    let report = state.pages.iter().rev().find_map(|page| match page {
-        Page::Container(shown, answer) if shown == name => {
-            answer.said.as_ref().and_then(|said| said.as_ref().ok())
-        }
-        Page::Container(..) | Page::Answer(..) | Page::Work(_) | Page::Works | Page::Help(_) => {
-            None
-        }
-    });
-    let known = |label: &str| report.map(|report| values(report, label)).unwrap_or_default();
-    let now = |label: &str| known(label).join(", ");
-    let (title, command, fields) = match deed {
+    let none = "none takes the limit away";
+    let amount = |unit| Content::Amount(Amount { unit, resizes: true, ..Amount::default() });
+    let (title, button, command, fields) = match deed {
         Deed::Resize => {
-            let used = |label: &str| match now(label) {
-                now if now.is_empty() => "none takes the limit away".to_owned(),
-                now => format!("now {now}; none takes the limit away"),
-            };
             let fields = vec![
-                field("Processors", Some("cpu"), used("CPU"), text(limit::<CpuLimit>, true)),
-                field("Memory", Some("memory"), used("Memory"), text(limit::<Size>, true)),
-                field("Disk", Some("disk"), used("Disk"), text(limit::<Size>, true)),
+                field("Processors", Some("cpu"), none, amount(Unit::Processors)).usual("as now"),
+                field("Memory", Some("memory"), none, amount(Unit::Memory)).usual("as now"),
+                field("Disk", Some("disk"), none, amount(Unit::Disk)).usual("as now"),
                 field(
                     "Force",
                     Some("force"),
@@ -149,21 +185,15 @@ pub fn about(deed: Deed, name: &str, state: &State) -> Form {
                     Content::Flag(false),
                 ),
             ];
-            ("Resize", &["resize"][..], fields)
+            ("Resize", "Resize", &["resize"][..], fields)
         }
         Deed::AddCollaborator => {
-            let fields = collaborator();
-            ("Let somebody else in to", &["collaborator", "add"][..], fields)
+            ("Let somebody else in to", "Let in", &["collaborator", "add"][..], collaborator())
         }
-        Deed::AddKey => {
-            let fields =
-                vec![field("Public key", None, "paste one line of a .pub file", text(key, false))];
-            ("Add a key to", &["key", "add"][..], fields)
-        }
+        Deed::AddKey => ("Add a key to", "Add", &["key", "add"][..], vec![public_key(None)]),
         Deed::RemoveCollaborator => {
-            let help = format!("one of: {}", now("Collaborators"));
-            let fields = vec![field("Login", None, help, text(is::<Account>, false))];
-            ("Let somebody in no more to", &["collaborator", "remove"][..], fields)
+            let fields = vec![field("Login", None, "her account", text(is::<Account>, false))];
+            ("Let somebody in no more to", "Remove", &["collaborator", "remove"][..], fields)
         }
         Deed::RemoveKey
         | Deed::Create
@@ -178,25 +208,89 @@ pub fn about(deed: Deed, name: &str, state: &State) -> Form {
         | Deed::Watch
         | Deed::Lift
         | Deed::Why => {
-            let help = format!("fingerprint or comment; one of: {}", now("Keys"));
-            let any = |_: &str| Ok(Hint::new());
-            (
-                "Take a key from",
-                &["key", "remove"][..],
-                vec![field("Key", None, help, text(any, false))],
-            )
+            let any = |_: &str| Ok(Hint::None);
+            let fields = vec![field("Key", None, "its fingerprint or comment", text(any, false))];
+            ("Take a key from", "Remove", &["key", "remove"][..], fields)
         }
     };
     let mut command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     command.push(name.to_owned());
-    Form { title: format!("{title} {name}"), command, fields, at: 0, insisted: false }
+    let mut form = Form::new(format!("{title} {name}"), button, command, fields);
+    form.about = Some((deed, name.to_owned()));
+    if let Some(report) = known(name, state) {
+        tell(&mut form, report, &state.facts);
+    }
+    form
+}
+
+/// What is known of a container, where its page was opened.
+#[must_use]
+pub fn known<'a>(name: &str, state: &'a State) -> Option<&'a Report> {
+    state.pages.iter().rev().find_map(|page| match page {
+        Page::Container(shown, answer) if shown == name => {
+            answer.said.as_ref()?.as_ref().ok().map(AsRef::as_ref)
+        }
+        Page::Container(..) | Page::Answer(..) | Page::Work(_) | Page::Works | Page::Help(_) => {
+            None
+        }
+    })
+}
+
+/// Says in a form what `info` said of its container.
+pub fn tell(form: &mut Form, report: &Report, facts: &Facts) {
+    let told = &report.json;
+    let deed = form.about.as_ref().map(|(deed, _)| *deed);
+    for field in &mut form.fields {
+        match &mut field.content {
+            Content::Amount(amount) => field.usual = measure(amount, told, facts),
+            Content::Text { line, .. } if line.text().is_empty() => {
+                let options = match deed {
+                    Some(Deed::RemoveCollaborator) => entries(told, "collaborators", "login"),
+                    Some(Deed::RemoveKey) => entries(told, "keys", "fingerprint"),
+                    Some(_) | None => continue,
+                };
+                "left and right choose".clone_into(&mut field.help);
+                field.content = Content::One { options, at: 0 };
+            }
+            Content::Text { .. } | Content::One { .. } | Content::Any { .. } | Content::Flag(_) => {
+            }
+        }
+    }
+}
+
+/// Those there are, behind one that is none of them: nobody is removed by an Enter too many.
+fn entries(told: &Value, list: &str, word: &str) -> Vec<Choice> {
+    let entries = told[list].as_array().map(Vec::as_slice).unwrap_or_default();
+    let shown = |text: &Value| printable(text.as_str().unwrap_or_default(), MAX_CHOICE);
+    let entry = |entry: &Value| Choice {
+        note: shown(&entry["comment"]),
+        shown: shown(&entry[word]),
+        ..Choice::new(entry[word].as_str().unwrap_or_default())
+    };
+    let note = if entries.is_empty() { "there is none" } else { "choose one" };
+    let first = Choice { note: note.to_owned(), refused: true, ..Choice::usual("-") };
+    std::iter::once(first).chain(entries.iter().map(entry)).collect()
+}
+
+/// Learns the limit, what is in use, and how much its host has; the limit as it is shown.
+fn measure(amount: &mut Amount, told: &Value, facts: &Facts) -> String {
+    let (key, used) = match amount.unit {
+        Unit::Processors => ("cpu", None),
+        Unit::Memory => ("memory", told["live"]["memory_bytes"].as_u64()),
+        Unit::Disk => ("disk", told["live"]["disk_bytes"].as_u64()),
+    };
+    let host = facts.choices.hosts.iter().find(|host| told["backend"] == host.name.as_str());
+    let now = told[key].as_str();
+    amount.now = now.and_then(|text| limit(amount.unit, text));
+    amount.used = used.filter(|used| *used > 0);
+    amount.most = host.and_then(|host| Some((capacity(host, amount.unit)?, host.name.clone())));
+    printable(now.unwrap_or("no limit"), MAX_CHOICE)
 }
 
 fn collaborator() -> Vec<Field> {
-    let key = text(key, false);
     vec![
         field("Login", None, "her account inside", text(is::<Account>, false)),
-        field("Public key", Some("ssh-key"), "paste one line of a .pub file", key),
+        public_key(Some("ssh-key")),
         field("Sudo", Some("sudo"), "anything, without a password", Content::Flag(false)),
         field(
             "Containers",
@@ -205,13 +299,4 @@ fn collaborator() -> Vec<Field> {
             Content::Flag(false),
         ),
     ]
-}
-
-/// What a report says behind a label.
-fn values(report: &Report, label: &str) -> Vec<String> {
-    let fields = report.parts.iter().filter_map(|part| match part {
-        Part::Fields(fields) => Some(fields),
-        Part::Table(_) | Part::Text(_) => None,
-    });
-    fields.flatten().filter(|field| field.label == label).flat_map(|f| f.values.clone()).collect()
 }

@@ -45,8 +45,12 @@ pub enum Place {
     Tab(Tab),
     /// On the page of a container.
     Container,
-    /// On a page that is only read: a host, a command's answer, work under way.
+    /// On a page that is only read: a host, a command's answer, the keys.
     Page,
+    /// On the page of some work.
+    Work,
+    /// Where all of it is listed.
+    Works,
 }
 
 /// What somebody wants.
@@ -131,6 +135,80 @@ pub enum Deed {
     Why,
 }
 
+impl Deed {
+    /// What is done, before a name.
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Create => "Create",
+            Self::Shell => "Enter",
+            Self::Start => "Start",
+            Self::Stop => "Stop",
+            Self::Restart => "Restart",
+            Self::Resize => "Resize",
+            Self::Delete => "Delete",
+            Self::AddCollaborator => "Let somebody in to",
+            Self::RemoveCollaborator => "Let somebody in no more to",
+            Self::AddKey => "Add a key to",
+            Self::RemoveKey => "Take a key from",
+            Self::Drain => "Drain",
+            Self::Resume => "Resume",
+            Self::Kill => "End session",
+            Self::Watch => "Watch",
+            Self::Lift => "Lift the ban of",
+            Self::Why => "Why is banned",
+        }
+    }
+
+    /// The same on a button.
+    #[must_use]
+    pub fn button(self) -> &'static str {
+        match self {
+            Self::Kill => "End",
+            Self::Lift => "Lift",
+            Self::Create
+            | Self::Shell
+            | Self::Start
+            | Self::Stop
+            | Self::Restart
+            | Self::Resize
+            | Self::Delete
+            | Self::AddCollaborator
+            | Self::RemoveCollaborator
+            | Self::AddKey
+            | Self::RemoveKey
+            | Self::Drain
+            | Self::Resume
+            | Self::Watch
+            | Self::Why => self.verb(),
+        }
+    }
+
+    /// What follows, in a sentence, where it is asked for.
+    #[must_use]
+    pub fn consequence(self) -> &'static str {
+        match self {
+            Self::Delete => "Files and snapshots are gone for good.",
+            Self::Stop => "Sessions end; the next login starts it again.",
+            Self::Restart => "Sessions end.",
+            Self::Kill => "The person is told so.",
+            Self::Lift => "Logins from there are tried again at once.",
+            Self::Create
+            | Self::Shell
+            | Self::Start
+            | Self::Resize
+            | Self::AddCollaborator
+            | Self::RemoveCollaborator
+            | Self::AddKey
+            | Self::RemoveKey
+            | Self::Drain
+            | Self::Resume
+            | Self::Watch
+            | Self::Why => "",
+        }
+    }
+}
+
 /// One line of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Binding {
@@ -141,8 +219,9 @@ pub struct Binding {
     pub intent: Intent,
     /// What that is, in a word or two.
     pub what: &'static str,
-    /// It is among the few that are always shown.
-    pub hint: bool,
+    /// How much it is worth to be shown at the bottom, where there is not room for all: the lowest
+    /// first. `None`: never.
+    pub hint: Option<u8>,
 }
 
 impl Binding {
@@ -171,34 +250,36 @@ const fn bind(
     intent: Intent,
     what: &'static str,
 ) -> Binding {
-    Binding { shown, keys, intent, what, hint: false }
+    Binding { shown, keys, intent, what, hint: None }
 }
 
-/// One that is always shown.
+/// One that is shown at the bottom.
 const fn hint(
+    rank: u8,
     shown: &'static str,
     keys: &'static [Key],
     intent: Intent,
     what: &'static str,
 ) -> Binding {
-    Binding { shown, keys, intent, what, hint: true }
+    Binding { shown, keys, intent, what, hint: Some(rank) }
 }
 
 const ANYWHERE: &[Binding] = &[
-    hint("?", &[char('?'), on(Code::F(1))], Intent::Help, "keys"),
-    hint(":", &[char(':')], Intent::Command, "command"),
     bind("1-5", &[], Intent::Show(Tab::Containers), "go to a screen"),
     bind("Tab", &[on(Code::Tab)], Intent::Turn(1), "next screen"),
-    bind("Shift-Tab", &[on(Code::BackTab)], Intent::Turn(-1), "screen before"),
+    bind("S-Tab", &[on(Code::BackTab)], Intent::Turn(-1), "screen before"),
     bind("w", &[char('w')], Intent::Works, "work under way"),
+    hint(6, ":", &[char(':')], Intent::Command, "command"),
     bind("Ctrl-L", &[ctrl('l')], Intent::Redraw, "draw anew"),
-    bind(
+    hint(0, "?", &[char('?'), on(Code::F(1))], Intent::Help, "help"),
+    hint(
+        1,
         "Esc",
         &[on(Code::Esc), on(Code::Left), char('h'), on(Code::Backspace)],
         Intent::Back,
         "back",
     ),
-    hint("q", &[char('q'), ctrl('c')], Intent::Leave, "leave"),
+    hint(0, "q", &[char('q'), ctrl('c')], Intent::Leave, "leave"),
 ];
 
 const MOVING: &[Binding] = &[
@@ -210,63 +291,98 @@ const MOVING: &[Binding] = &[
     bind("End G", &[on(Code::End), char('G')], Intent::Go(Move::Last), "to the last"),
 ];
 
+const OPEN: Binding =
+    hint(1, "Enter", &[on(Code::Enter), on(Code::Right), char('l')], Intent::Open, "open");
+
 const LISTS: &[Binding] = &[
-    hint("Enter", &[on(Code::Enter), on(Code::Right), char('l')], Intent::Open, "open"),
-    hint("/", &[char('/')], Intent::Filter, "filter"),
-    bind("s", &[char('s')], Intent::Sort, "sort by the next column"),
-    bind("S", &[char('S')], Intent::Reverse, "sort the other way round"),
+    OPEN,
+    hint(4, "/", &[char('/')], Intent::Filter, "filter"),
+    bind("s", &[char('s')], Intent::Sort, "sort by next column"),
+    bind("S", &[char('S')], Intent::Reverse, "sort the other way"),
 ];
 
 const CONTAINERS: &[Binding] = &[
-    hint("c", &[char('c'), on(Code::Insert)], Intent::Do(Deed::Create), "create"),
-    bind("v", &[char('v')], Intent::Group, "group by host, owner"),
+    hint(2, "c", &[char('c'), on(Code::Insert)], Intent::Do(Deed::Create), "create"),
+    bind("v", &[char('v')], Intent::Group, "group: host, owner"),
     bind("Space", &[char(' ')], Intent::Mark, "mark"),
     bind("*", &[char('*'), ctrl('a')], Intent::MarkAll, "mark all"),
 ];
 
 const CONTAINER: &[Binding] = &[
-    hint("r", &[char('r')], Intent::Do(Deed::Resize), "resize"),
-    hint("e", &[char('e')], Intent::Do(Deed::Shell), "shell"),
-    bind("u", &[char('u')], Intent::Do(Deed::Start), "start"),
-    bind("o", &[char('o')], Intent::Do(Deed::Stop), "stop"),
+    hint(3, "r", &[char('r')], Intent::Do(Deed::Resize), "resize"),
+    hint(3, "d", &[char('d'), on(Code::Delete)], Intent::Do(Deed::Delete), "delete"),
+    hint(5, "e", &[char('e')], Intent::Do(Deed::Shell), "shell"),
+    hint(7, "u", &[char('u')], Intent::Do(Deed::Start), "start"),
+    hint(7, "o", &[char('o')], Intent::Do(Deed::Stop), "stop"),
     bind("R", &[char('R')], Intent::Do(Deed::Restart), "restart"),
-    hint("d", &[char('d'), on(Code::Delete)], Intent::Do(Deed::Delete), "delete"),
-    bind("a", &[char('a')], Intent::Do(Deed::AddCollaborator), "add a collaborator"),
-    bind("A", &[char('A')], Intent::Do(Deed::RemoveCollaborator), "remove a collaborator"),
-    bind("n", &[char('n')], Intent::Do(Deed::AddKey), "add a key"),
-    bind("N", &[char('N')], Intent::Do(Deed::RemoveKey), "remove a key"),
+    hint(8, "a", &[char('a')], Intent::Do(Deed::AddCollaborator), "add collaborator"),
+    bind("A", &[char('A')], Intent::Do(Deed::RemoveCollaborator), "remove collaborator"),
+    hint(9, "n", &[char('n')], Intent::Do(Deed::AddKey), "add key"),
+    bind("N", &[char('N')], Intent::Do(Deed::RemoveKey), "remove key"),
 ];
 
 const HOSTS: &[Binding] = &[
-    hint("d", &[char('d')], Intent::Do(Deed::Drain), "drain"),
-    hint("u", &[char('u')], Intent::Do(Deed::Resume), "resume"),
+    hint(2, "d", &[char('d')], Intent::Do(Deed::Drain), "drain"),
+    hint(2, "u", &[char('u')], Intent::Do(Deed::Resume), "resume"),
 ];
 
-const PAGE: &[Binding] = &[bind("x", &[char('x')], Intent::Halt, "stop the work that is shown")];
+const WORK: &[Binding] = &[hint(2, "x", &[char('x')], Intent::Halt, "stop it")];
+
+const WORKS: &[Binding] = &[OPEN];
 
 const SESSIONS: &[Binding] = &[
-    hint("x", &[char('x'), on(Code::Delete)], Intent::Do(Deed::Kill), "end"),
-    hint("p", &[char('p')], Intent::Do(Deed::Watch), "watch, play"),
+    hint(2, "x", &[char('x'), on(Code::Delete)], Intent::Do(Deed::Kill), "end"),
+    hint(2, "p", &[char('p')], Intent::Do(Deed::Watch), "watch, play"),
 ];
 
 const GUARD: &[Binding] = &[
-    hint("x", &[char('x'), on(Code::Delete)], Intent::Do(Deed::Lift), "lift"),
-    hint("y", &[char('y')], Intent::Do(Deed::Why), "why"),
+    hint(2, "x", &[char('x'), on(Code::Delete)], Intent::Do(Deed::Lift), "lift"),
+    hint(2, "y", &[char('y')], Intent::Do(Deed::Why), "why"),
 ];
 
-/// The table of a place, what is special there first.
-pub fn bindings(place: Place) -> impl Iterator<Item = &'static Binding> {
-    let parts: &[&'static [Binding]] = match place {
-        Place::Tab(Tab::Containers) => &[CONTAINERS, CONTAINER, LISTS, MOVING, ANYWHERE],
-        Place::Tab(Tab::Hosts) => &[HOSTS, LISTS, MOVING, ANYWHERE],
-        Place::Tab(Tab::Sessions) => &[SESSIONS, LISTS, MOVING, ANYWHERE],
-        Place::Tab(Tab::Guard) => &[GUARD, LISTS, MOVING, ANYWHERE],
-        Place::Tab(Tab::Ledger) => &[LISTS, MOVING, ANYWHERE],
-        Place::Container => &[CONTAINER, MOVING, ANYWHERE],
-        Place::Page => &[PAGE, MOVING, ANYWHERE],
-    };
-    parts.iter().copied().flatten()
+/// Keys that belong together, and what they are for.
+pub type Group = (&'static str, &'static [Binding]);
+
+const LIST: Group = ("this list", LISTS);
+const MOVE: Group = ("moving", MOVING);
+const ALWAYS: Group = ("everywhere", ANYWHERE);
+const ONE: Group = ("a container", CONTAINER);
+
+/// The keys of a place, what is special there first.
+#[must_use]
+pub fn groups(place: Place) -> &'static [Group] {
+    match place {
+        Place::Tab(Tab::Containers) => &[LIST, ("containers", CONTAINERS), ONE, MOVE, ALWAYS],
+        Place::Tab(Tab::Hosts) => &[LIST, ("a host", HOSTS), MOVE, ALWAYS],
+        Place::Tab(Tab::Sessions) => &[LIST, ("a session", SESSIONS), MOVE, ALWAYS],
+        Place::Tab(Tab::Guard) => &[LIST, ("a ban", GUARD), MOVE, ALWAYS],
+        Place::Tab(Tab::Ledger) => &[LIST, MOVE, ALWAYS],
+        Place::Container => &[ONE, MOVE, ALWAYS],
+        Place::Page => &[MOVE, ALWAYS],
+        Place::Work => &[("this work", WORK), MOVE, ALWAYS],
+        Place::Works => &[("work", WORKS), MOVE, ALWAYS],
+    }
 }
+
+/// The same without their groups.
+pub fn bindings(place: Place) -> impl Iterator<Item = &'static Binding> {
+    groups(place).iter().flat_map(|(_, bindings)| *bindings)
+}
+
+/// A key that is shown at the bottom: as it is written, what it does, and itself.
+pub type Shown = (&'static str, &'static str, Option<Key>);
+
+/// Those shown while a filter is typed.
+pub const FILTERING: &[Shown] =
+    &[("Enter", "keep", Some(on(Code::Enter))), ("Esc", "as before", Some(on(Code::Esc)))];
+
+/// Those shown while a command is typed.
+pub const COMMANDING: &[Shown] = &[
+    ("Enter", "run", Some(on(Code::Enter))),
+    ("Tab", "complete", Some(on(Code::Tab))),
+    ("Up", "earlier ones", Some(on(Code::Up))),
+    ("Esc", "give up", Some(on(Code::Esc))),
+];
 
 /// What a key means at a place.
 #[must_use]
@@ -285,7 +401,8 @@ mod tests {
     use super::*;
 
     fn places() -> impl Iterator<Item = Place> {
-        Tab::ALL.into_iter().map(Place::Tab).chain([Place::Container, Place::Page])
+        let pages = [Place::Container, Place::Page, Place::Work, Place::Works];
+        Tab::ALL.into_iter().map(Place::Tab).chain(pages)
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Where things are on the screen: the same for drawing and for the mouse. Pure.
 
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
+use unicode_width::UnicodeWidthStr;
 
 use super::{
+    fold::fold_to,
+    form::Form,
     input::Key,
-    keymap::{Tab, bindings},
-    state::{Dialogue, State},
-    table::{Column, Table},
+    keymap::{Binding, COMMANDING, FILTERING, Intent, Shown, Tab, bindings},
+    state::{Confirm, Dialogue, Prompt, State},
+    table::{BAR, Column, Need, Side, Table},
 };
 use crate::command::terminal::Size;
 
@@ -31,43 +34,51 @@ pub enum Hit {
     Row(usize),
     /// A key that is shown at the bottom.
     Key(Key),
-    /// A field of a dialogue; behind the last, its button.
-    Field(usize),
+    /// A field of a form, and at which of how many cells of its content.
+    Field(usize, Option<(u16, u16)>),
+    /// The button that says yes.
+    Yes,
+    /// The button that says no.
+    No,
     /// Beside a dialogue.
     Outside,
 }
 
 const fn column(title: &'static str, least: u16, most: u16, rank: u8) -> Column {
-    Column { title, least, most, rank, right: false }
+    Column { title, least, most, rank, side: Side::Left }
 }
 
 const fn number(title: &'static str, least: u16, most: u16, rank: u8) -> Column {
-    Column { title, least, most, rank, right: true }
+    Column { title, least, most, rank, side: Side::Right }
+}
+
+const fn history(title: &'static str, least: u16, most: u16, rank: u8) -> Column {
+    Column { title, least, most, rank, side: Side::End }
 }
 
 const CONTAINERS: &[Column] = &[
-    column("NAME", 8, 32, 0),
-    column("OWNER", 6, 32, 5),
-    column("STATE", 8, 22, 1),
-    column("HOST", 5, 20, 3),
-    column("ADDRESS", 9, 39, 7),
-    number("CPU", 6, 16, 2),
-    number("MEMORY", 8, 20, 2),
-    number("DISK", 8, 20, 4),
+    column("NAME", 13, 32, 0),
+    column("OWNER", 9, 32, 5),
+    column("STATE", 18, 24, 1),
+    column("HOST", 8, 20, 3),
+    column("ADDRESS", 11, 39, 7),
+    number("CPU", 8, 24, 2),
+    number("MEMORY", 9, 30, 2),
+    number("DISK", 9, 30, 4),
     number("SESS", 4, 4, 6),
     number("AGE", 4, 5, 8),
 ];
 
 const HOSTS: &[Column] = &[
-    column("NAME", 6, 24, 0),
-    column("STATE", 8, 40, 1),
-    column("POOL", 5, 16, 6),
+    column("NAME", 10, 24, 0),
+    column("STATE", 16, 48, 1),
+    column("POOL", 8, 16, 7),
     number("CONT", 4, 5, 3),
-    number("CPUS", 4, 5, 4),
-    number("MEMORY", 8, 24, 2),
-    number("DISK", 8, 24, 2),
-    column("HEARTBEAT", 10, 60, 5),
-    column("VERSION", 6, 12, 7),
+    number("CPUS", 4, 5, 6),
+    number("MEMORY", 14, 30, 2),
+    number("DISK", 14, 30, 2),
+    history("HEARTBEAT", 10, 60, 4),
+    column("VERSION", 8, 12, 8),
 ];
 
 const SESSIONS: &[Column] = &[
@@ -141,46 +152,54 @@ pub fn parts(size: Size, alarms: bool) -> Parts {
     }
 }
 
-/// Rows that there is room for.
+/// Where rows, or a page, are.
 #[must_use]
-pub fn room(size: Size) -> u16 {
-    parts(size, true).body.height
+pub fn body(state: &State) -> Rect {
+    parts(state.size, !state.facts.alarms.is_empty()).body
 }
 
 /// How wide each column is in so many cells, and where it begins; none for those without room.
 ///
-/// Those that matter least go first; what is left over goes to those that gain by it, from the left.
+/// Those that matter least go first; what is left over goes to those that matter most: first so that
+/// their texts can be read, then for bars.
 #[must_use]
-pub fn widths(columns: &[Column], width: u16, needed: &[u16]) -> Vec<Option<(u16, u16)>> {
-    let mut kept: Vec<bool> = vec![true; columns.len()];
-    let least = |kept: &[bool]| -> u16 {
-        let kept = columns.iter().zip(kept).filter(|(_, kept)| **kept);
-        kept.map(|(column, _)| column.least + GAP).fold(MARGIN, u16::saturating_add)
+pub fn widths(columns: &[Column], width: u16, needs: &[Need]) -> Vec<Option<(u16, u16)>> {
+    let need = |i: usize| needs.get(i).copied().unwrap_or_default();
+    // A heading, and the arrow of what is sorted by it.
+    let title = |i: usize| u16::try_from(columns[i].title.len() + 1).unwrap_or(u16::MAX);
+    let text = |i: usize| need(i).text.max(title(i)).min(columns[i].most);
+    let least = |i: usize| columns[i].least.min(text(i));
+    let mut kept: Vec<usize> = (0..columns.len()).collect();
+    let total = |kept: &[usize]| {
+        kept.iter().map(|i| least(*i) + GAP).fold(MARGIN - GAP, u16::saturating_add)
     };
-    while least(&kept) > width {
-        let left = columns.iter().enumerate().filter(|(i, _)| kept[*i]);
-        let Some((worst, _)) = left.max_by_key(|(_, column)| column.rank) else { break };
-        if columns[worst].rank == 0 {
-            break;
-        }
-        kept[worst] = false;
+    while total(&kept) > width {
+        let worst = kept.iter().copied().max_by_key(|i| columns[*i].rank);
+        let Some(worst) = worst.filter(|i| columns[*i].rank > 0) else { break };
+        kept.retain(|i| *i != worst);
     }
-    let mut spare = width.saturating_sub(least(&kept));
+    let mut spare = width.saturating_sub(total(&kept));
+    let mut cells: Vec<u16> = (0..columns.len()).map(least).collect();
+    let mut first = kept.clone();
+    first.sort_by_key(|i| columns[*i].rank);
+    let with_bar = |i: usize| if need(i).bar { text(i).saturating_add(BAR) } else { text(i) };
+    let longest = |i: usize| if need(i).bar { columns[i].most } else { text(i) };
+    for wanted in [&text as &dyn Fn(usize) -> u16, &with_bar, &longest] {
+        for i in &first {
+            let more = wanted(*i).min(columns[*i].most).saturating_sub(cells[*i]).min(spare);
+            spare -= more;
+            cells[*i] += more;
+        }
+    }
     let mut x = MARGIN;
-    let mut placed = Vec::with_capacity(columns.len());
-    for (i, column) in columns.iter().enumerate() {
-        if !kept[i] {
-            placed.push(None);
-            continue;
-        }
-        let wanted = needed.get(i).copied().unwrap_or(0).min(column.most);
-        let more = wanted.saturating_sub(column.least).min(spare);
-        spare -= more;
-        let cells = (column.least + more).min(width.saturating_sub(x));
-        placed.push(Some((x, cells)));
-        x = x.saturating_add(cells + GAP);
-    }
-    placed
+    let place = |i: usize| {
+        kept.contains(&i).then(|| {
+            let placed = (x, cells[i].min(width.saturating_sub(x)));
+            x = x.saturating_add(placed.1 + GAP);
+            placed
+        })
+    };
+    (0..columns.len()).map(place).collect()
 }
 
 /// Cells before the first column, for marks.
@@ -188,71 +207,171 @@ const MARGIN: u16 = 2;
 /// Cells between two columns.
 const GAP: u16 = 2;
 
-/// How wide the columns of a list would like to be.
+/// The names of screens as they are shown, one after the other, where one is at this one: with a
+/// number each, and where there is not room for all names, only its own.
 #[must_use]
-pub fn needed(table: &Table, columns: &[Column]) -> Vec<u16> {
-    use unicode_width::UnicodeWidthStr;
-    let mut needed: Vec<u16> =
-        columns.iter().map(|c| u16::try_from(c.title.len() + 1).unwrap_or(u16::MAX)).collect();
-    for (_, row) in table.visible() {
-        for (needed, value) in needed.iter_mut().zip(&row.cells) {
-            let bar = if value.share.is_some() { BAR } else { 0 };
-            let width = u16::try_from(value.text.width()).unwrap_or(u16::MAX);
-            *needed = (*needed).max(width.saturating_add(bar));
-        }
-    }
-    needed
+pub fn tabs(size: Size, here: Tab) -> Vec<(Tab, String, Rect)> {
+    let named = |is_short: bool| {
+        let name = move |(n, tab): (usize, Tab)| {
+            let name = if is_short && tab != here { "" } else { tab.title() };
+            (tab, format!(" {} ", format!("{n} {name}").trim_end()))
+        };
+        (1..).zip(Tab::ALL).map(name)
+    };
+    let width: u16 = named(false).map(|(_, text)| cells(&text)).sum();
+    let mut x = 0_u16;
+    let place = |(tab, text): (Tab, String)| {
+        let area = Rect::new(x, 0, cells(&text).min(size.columns.saturating_sub(x)), 1);
+        x = x.saturating_add(area.width);
+        (tab, text, area)
+    };
+    named(width > size.columns).map(place).collect()
 }
 
-/// Cells of a bar, with the one behind it.
-pub const BAR: u16 = 6;
+/// The keys that are shown at the bottom, and where: those that are worth most, as many as there is
+/// room for.
+#[must_use]
+pub fn hints(state: &State) -> Vec<(Shown, Rect)> {
+    let Parts { keys, .. } = parts(state.size, !state.facts.alarms.is_empty());
+    let mut shown = worth_showing(state);
+    let width = |(key, what, _): Shown| u16::try_from(key.len() + 1 + what.len()).unwrap_or(0);
+    let room = keys.width.saturating_sub(count(state).map_or(0, |text| cells(&text) + GAP));
+    let used = |shown: &[(Option<u8>, Shown)]| -> u16 {
+        shown.iter().map(|(_, shown)| width(*shown) + GAP).sum::<u16>().saturating_sub(GAP)
+    };
+    while used(&shown) > room {
+        let worst = (0..shown.len()).max_by_key(|i| shown[*i].0);
+        let Some(worst) = worst else { break };
+        shown.remove(worst);
+    }
+    let mut x = 0;
+    let placed = shown.into_iter().map(|(_, shown)| {
+        let area = Rect::new(x, keys.y, width(shown), 1);
+        x += area.width + GAP;
+        (shown, area)
+    });
+    placed.collect()
+}
 
-/// The area of the names of screens, one after the other.
-pub fn tabs(size: Size) -> impl Iterator<Item = (Tab, Rect)> {
-    let mut x = 0_u16;
-    Tab::ALL.into_iter().map(move |tab| {
-        // Its number, a blank, its name, and one cell at each side.
-        let width = u16::try_from(tab.title().len()).unwrap_or(0) + 4;
-        let area = Rect::new(x, 0, width.min(size.columns.saturating_sub(x)), 1);
-        x = x.saturating_add(width);
-        (tab, area)
+/// Keys with what they are worth; the lowest is worth most.
+fn worth_showing(state: &State) -> Vec<(Option<u8>, Shown)> {
+    let typing = match (&state.dialogue, &state.prompt) {
+        // It shows its own.
+        (Some(_), _) => Some([].as_slice()),
+        (None, Some(Prompt::Filter(..))) => Some(FILTERING),
+        (None, Some(Prompt::Command(..))) => Some(COMMANDING),
+        (None, None) => None,
+    };
+    if let Some(keys) = typing {
+        return keys.iter().map(|shown| (Some(0), *shown)).collect();
+    }
+    let leads_back = |binding: &&Binding| {
+        binding.intent != Intent::Back
+            || state.table().is_none_or(Table::is_changed)
+            || state.tab != Tab::Containers
+    };
+    let hints = bindings(state.place()).filter(|binding| binding.hint.is_some());
+    let shown = |binding: &Binding| (binding.shown, binding.what, binding.first());
+    hints.filter(leads_back).map(|binding| (binding.hint, shown(binding))).collect()
+}
+
+/// What is said of a list at the bottom: how many rows it has.
+#[must_use]
+pub fn count(state: &State) -> Option<String> {
+    let table = state.table()?;
+    let (shown, all) = table.count();
+    let count = if shown == all { all.to_string() } else { format!("{shown} of {all}") };
+    Some(match table.marks() {
+        0 => count,
+        marks => format!("{marks} marked, {count}"),
     })
 }
 
-/// The keys that are shown at the bottom, and where.
-#[must_use]
-pub fn hints(state: &State) -> Vec<(&'static str, &'static str, Rect, Option<Key>)> {
-    let Parts { keys, .. } = parts(state.size, !state.facts.alarms.is_empty());
-    let mut x = 0_u16;
-    let mut hints = Vec::new();
-    for binding in bindings(state.place()).filter(|binding| binding.hint) {
-        let width = u16::try_from(binding.shown.len() + 1 + binding.what.len()).unwrap_or(0);
-        if x + width > keys.width {
-            break;
-        }
-        let area = Rect::new(x, keys.y, width, 1);
-        hints.push((binding.shown, binding.what, area, binding.first()));
-        x = x.saturating_add(width + GAP);
-    }
-    hints
+fn cells(text: &str) -> u16 {
+    u16::try_from(text.width()).unwrap_or(u16::MAX)
 }
 
-/// The area of what is asked.
+/// Cells of the names of fields, with the blank behind.
+pub const LABEL: u16 = 15;
+/// Lines in which a field is explained.
+const HELP: u16 = 2;
+/// Lines of names that something is to be done to.
+const MAX_NAMES: usize = 3;
+
+/// The area of what is asked, with its frame.
 #[must_use]
-pub fn dialogue(size: Size, dialogue: &Dialogue) -> Rect {
+pub fn dialogue(state: &State, dialogue: &Dialogue) -> Rect {
+    let size = state.size;
+    let height = |lines: usize| u16::try_from(lines).unwrap_or(u16::MAX);
     let (width, height) = match dialogue {
-        Dialogue::Confirm(_) => (60, 7),
-        // Title, a line for each field, help, the button, a frame.
-        Dialogue::Form(form) => (76, u16::try_from(form.fields.len()).unwrap_or(20) + 6),
+        // The question, a blank, the button, a frame.
+        Dialogue::Confirm(confirm) => (
+            64,
+            height(question(confirm, state).len()) + 4 + if confirm.name.is_some() { 2 } else { 0 },
+        ),
+        // A line for each field, blanks above and below, help, the button, a frame.
+        Dialogue::Form(form) => (76, height(form.fields.len()) + HELP + 5),
     };
     let (width, height) = (width.min(size.columns), height.min(size.rows));
     Rect::new((size.columns - width) / 2, (size.rows - height) / 2, width, height)
 }
 
-/// The first field that is seen in a form that has room for so many, where one is at this one.
+/// What is asked, and what would follow, in lines.
 #[must_use]
-pub fn first_field(at: usize, room: usize) -> usize {
-    (at + 1).saturating_sub(room.max(1))
+pub fn question(confirm: &Confirm, state: &State) -> Vec<String> {
+    let room = usize::from(state.size.columns.min(64).saturating_sub(4));
+    let whom = match confirm.ids.as_slice() {
+        [one] => format!("{} {one}?", confirm.deed.verb()),
+        many => format!("{} these {}: {}?", confirm.deed.verb(), many.len(), many.join(", ")),
+    };
+    let more = state.look.glyphs().more;
+    let others = if confirm.name.is_some() { 6 } else { 4 };
+    let lines = usize::from(state.size.rows).saturating_sub(others);
+    let follows = match confirm.deed.consequence() {
+        "" => Vec::new(),
+        text => fold_to(text, room, lines.saturating_sub(1).min(2), more),
+    };
+    let names = lines.saturating_sub(follows.len()).clamp(1, MAX_NAMES);
+    [fold_to(&whom, room, names, more), follows].concat()
+}
+
+/// The parts of a form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FormParts {
+    /// Fields, one a line.
+    pub fields: Rect,
+    /// The first of them that is seen.
+    pub first: usize,
+    /// What is said of the one that one is at.
+    pub help: Rect,
+}
+
+/// Where the parts of a form are in its area.
+#[must_use]
+pub fn form_parts(area: Rect, form: &Form) -> FormParts {
+    let (x, width) = (area.x + 2, area.width.saturating_sub(4));
+    // The frame and the button.
+    let room = area.height.saturating_sub(3);
+    let help = HELP.min(room.saturating_sub(1));
+    let count = u16::try_from(form.fields.len()).unwrap_or(u16::MAX);
+    let lines = count.min(room - help);
+    let blank = u16::from(room - help >= count + 2);
+    let at = form.at.min(form.fields.len().saturating_sub(1));
+    FormParts {
+        fields: Rect::new(x, area.y + 1 + blank, width, lines),
+        first: (at + 1).saturating_sub(usize::from(lines.max(1))),
+        help: Rect::new(x, area.y + area.height.saturating_sub(2 + help), width, help),
+    }
+}
+
+/// The buttons at the bottom of a dialogue: yes, and no.
+#[must_use]
+pub fn buttons(area: Rect, yes: &str) -> [(String, Rect); 2] {
+    let y = area.y + area.height.saturating_sub(2);
+    let [yes, no] = [format!("[ {yes} ]"), "[ Cancel ]".to_owned()];
+    let first = Rect::new(area.x + 2, y, cells(&yes), 1);
+    let second = Rect::new(first.x + first.width + GAP, y, cells(&no), 1);
+    [(yes, first), (no, second)]
 }
 
 /// What is at this cell.
@@ -266,18 +385,17 @@ pub fn hit(state: &State, x: u16, y: u16) -> Hit {
             && (area.y..area.y.saturating_add(area.height)).contains(&y)
     };
     let parts = parts(state.size, !state.facts.alarms.is_empty());
-    if let Some((tab, _)) = tabs(state.size).find(|(_, area)| at(*area)) {
-        return Hit::Tab(tab);
+    if let Some((tab, ..)) = tabs(state.size, state.tab).iter().find(|(.., area)| at(*area)) {
+        return Hit::Tab(*tab);
     }
     if at(parts.keys) {
-        let hints = hints(state);
-        let found = hints.iter().find(|(_, _, area, _)| at(*area));
-        return found.and_then(|(.., key)| *key).map_or(Hit::Nothing, Hit::Key);
+        let found = hints(state).into_iter().find(|(_, area)| at(*area));
+        return found.and_then(|((.., key), _)| key).map_or(Hit::Nothing, Hit::Key);
     }
     let Some(table) = state.table() else { return Hit::Nothing };
     if at(parts.headings) {
         let columns = columns(state.tab);
-        let widths = widths(columns, state.size.columns, &needed(table, columns));
+        let widths = widths(columns, state.size.columns, table.needs());
         let found = widths.iter().position(|placed| {
             placed.is_some_and(|(from, cells)| (from..from + cells).contains(&x))
         });
@@ -291,23 +409,29 @@ pub fn hit(state: &State, x: u16, y: u16) -> Hit {
 }
 
 fn hit_dialogue(state: &State, asked: &Dialogue, x: u16, y: u16) -> Hit {
-    let area = dialogue(state.size, asked);
-    if !area.contains(ratatui::layout::Position { x, y }) {
+    let area = dialogue(state, asked);
+    let at = Position { x, y };
+    if !area.contains(at) {
         return Hit::Outside;
     }
-    let button = area.y + area.height.saturating_sub(2);
+    let yes = match asked {
+        Dialogue::Confirm(confirm) => confirm.deed.button(),
+        Dialogue::Form(form) => form.button,
+    };
+    let [(_, yes), (_, no)] = buttons(area, yes);
     match asked {
-        Dialogue::Confirm(_) if y == button => Hit::Field(0),
-        Dialogue::Confirm(_) => Hit::Nothing,
-        Dialogue::Form(form) if y == button => Hit::Field(form.fields.len()),
+        _ if yes.contains(at) => Hit::Yes,
+        _ if no.contains(at) => Hit::No,
         Dialogue::Form(form) => {
-            let room = usize::from(area.height.saturating_sub(6));
-            let row = usize::from(y).checked_sub(usize::from(area.y) + 2).filter(|row| *row < room);
-            let field = row.map(|row| {
-                row + first_field(form.at.min(form.fields.len().saturating_sub(1)), room)
-            });
-            field.filter(|at| *at < form.fields.len()).map_or(Hit::Nothing, Hit::Field)
+            let FormParts { fields, first, .. } = form_parts(area, form);
+            if !fields.contains(at) {
+                return Hit::Nothing;
+            }
+            let inside = (x - fields.x).checked_sub(LABEL);
+            let inside = inside.map(|cell| (cell, fields.width.saturating_sub(LABEL)));
+            Hit::Field(first + usize::from(y - fields.y), inside)
         }
+        Dialogue::Confirm(_) => Hit::Nothing,
     }
 }
 

@@ -1,9 +1,11 @@
 //! The full-screen interface of administrators.
 
+pub mod choices;
 pub mod complete;
 pub mod draw;
 pub mod driver;
 pub mod facts;
+pub mod fold;
 pub mod form;
 pub mod forms;
 pub mod input;
@@ -15,3 +17,6 @@ pub mod surface;
 pub mod table;
 pub mod theme;
 pub mod update;
+
+#[cfg(test)]
+mod tests;

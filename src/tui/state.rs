@@ -24,7 +24,7 @@ pub struct Facts {
     /// The rows of each screen, as far as they are known without asking.
     pub rows: BTreeMap<Tab, Vec<Row>>,
     /// What there is to choose from when a container is made.
-    pub choices: super::forms::Choices,
+    pub choices: super::choices::Choices,
 }
 
 /// A question to the sentinel, in the words of a command that changes nothing.
@@ -66,8 +66,8 @@ pub struct Work {
     pub line: String,
     /// Somebody typed it, and wants to read what it says.
     pub typed: bool,
-    /// What it said meanwhile: printable lines.
-    pub steps: Vec<String>,
+    /// What it said meanwhile, and when: printable lines.
+    pub steps: Vec<(Timestamp, String)>,
     /// Since when.
     pub since: Timestamp,
     /// How it ended.
@@ -142,6 +142,9 @@ pub struct State {
     pub told: BTreeMap<Tab, Vec<Row>>,
     /// What stands above it, the one that is seen last.
     pub pages: Vec<Page>,
+    /// Where one is on a page that is no answer: its first line on the screen, or the chosen piece of
+    /// work. `None`: where it begins, and at the end of work.
+    pub at: Option<usize>,
     /// What is asked.
     pub dialogue: Option<Dialogue>,
     /// What is being typed at the bottom.
@@ -167,6 +170,7 @@ impl State {
             tables: Tab::ALL.into_iter().map(|tab| (tab, Table::default())).collect(),
             told: BTreeMap::new(),
             pages: Vec::new(),
+            at: None,
             dialogue: None,
             prompt: None,
             typed: Vec::new(),
@@ -181,7 +185,9 @@ impl State {
         match self.pages.last() {
             None => Place::Tab(self.tab),
             Some(Page::Container(..)) => Place::Container,
-            Some(Page::Answer(..) | Page::Work(_) | Page::Works | Page::Help(_)) => Place::Page,
+            Some(Page::Work(_)) => Place::Work,
+            Some(Page::Works) => Place::Works,
+            Some(Page::Answer(..) | Page::Help(_)) => Place::Page,
         }
     }
 

@@ -3,9 +3,17 @@
 //! Rows are known by their id, so that what one is at and what was marked stay the same when rows
 //! come, go and move.
 
-use std::{cmp::Ordering, collections::BTreeSet};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeSet, HashSet},
+};
+
+use unicode_width::UnicodeWidthStr;
 
 use super::theme::Role;
+
+/// Cells of a bar, with the one behind it.
+pub const BAR: u16 = 6;
 
 /// A column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +26,19 @@ pub struct Column {
     pub most: u16,
     /// Where there is no room for all, those with the highest number go first.
     pub rank: u8,
+    /// Which part of its cells is seen, and at which side.
+    pub side: Side,
+}
+
+/// How cells stand in their column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Text begins at the left.
+    Left,
     /// Numbers end at the right.
-    pub right: bool,
+    Right,
+    /// What happened last stands at the end, and is seen where there is not room for all.
+    End,
 }
 
 /// A row.
@@ -61,6 +80,24 @@ impl Value {
     pub fn share(self, share: f32) -> Self {
         Self { share: Some(share.clamp(0.0, 1.0)), number: Some(share.into()), ..self }
     }
+
+    /// Whether it has this word, which is lowercase, in whatever case.
+    fn has(&self, word: &str) -> bool {
+        if !self.text.is_ascii() {
+            return self.text.to_lowercase().contains(word);
+        }
+        let mut parts = self.text.as_bytes().windows(word.len().max(1));
+        word.is_empty() || parts.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    }
+}
+
+/// What the widest cell of a column needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Need {
+    /// Cells of its text.
+    pub text: u16,
+    /// There are bars before the texts.
+    pub bar: bool,
 }
 
 /// Which column the rows are sorted by.
@@ -91,6 +128,8 @@ pub struct Table {
     rows: Vec<Row>,
     /// Places in `rows` of those that are shown, in order.
     shown: Vec<usize>,
+    /// What the widest of those shown need, by column.
+    needs: Vec<Need>,
     filter: String,
     sort: Option<Sort>,
     group: Option<usize>,
@@ -105,7 +144,10 @@ pub struct Table {
 impl Table {
     /// Shows these from now on. What one is at stays; if it is gone, its place does.
     pub fn set(&mut self, rows: Vec<Row>) {
-        self.marked.retain(|id| rows.iter().any(|row| row.id == *id));
+        if !self.marked.is_empty() {
+            let ids: HashSet<_> = rows.iter().map(|row| row.id.as_str()).collect();
+            self.marked.retain(|id| ids.contains(id.as_str()));
+        }
         self.rows = rows;
         self.arrange();
     }
@@ -202,6 +244,18 @@ impl Table {
         self.marked.contains(id)
     }
 
+    /// How many rows are marked.
+    #[must_use]
+    pub fn marks(&self) -> usize {
+        self.marked.len()
+    }
+
+    /// Whether there is a filter or a mark to be taken away.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        !self.filter.is_empty() || !self.marked.is_empty()
+    }
+
     /// The ids of what an action is for: the marked ones, else the one that one is at.
     #[must_use]
     pub fn chosen(&self) -> Vec<String> {
@@ -235,6 +289,12 @@ impl Table {
         self.shown.iter().map(|i| &self.rows[*i]).enumerate()
     }
 
+    /// What the widest of those shown need, by column.
+    #[must_use]
+    pub fn needs(&self) -> &[Need] {
+        &self.needs
+    }
+
     /// The first to draw where there is room for so many: one sees what one is at, and as little
     /// moves as can be.
     #[must_use]
@@ -255,30 +315,38 @@ impl Table {
 
     fn arrange(&mut self) {
         let words: Vec<String> = self.filter.split_whitespace().map(str::to_lowercase).collect();
-        let has = |row: &Row, word: &String| {
-            row.cells.iter().any(|cell| cell.text.to_lowercase().contains(word.as_str()))
-        };
+        let has = |row: &Row, word: &String| row.cells.iter().any(|cell| cell.has(word));
         let rows = &self.rows;
         let mut shown: Vec<usize> =
             (0..rows.len()).filter(|i| words.iter().all(|word| has(&rows[*i], word))).collect();
-        let group = |i: usize| self.group.and_then(|column| rows[i].cells.get(column));
+        let cell = |i: usize, column: usize| rows[i].cells.get(column);
+        let group = |i| self.group.and_then(|column| cell(i, column)).map(|cell| &cell.text);
         shown.sort_by(|a, b| {
-            let text = |cell: Option<&Value>| cell.map(|cell| cell.text.clone());
-            let together = text(group(*a)).cmp(&text(group(*b)));
-            together.then_with(|| match self.sort {
+            group(*a).cmp(&group(*b)).then_with(|| match self.sort {
                 Some(Sort { column, down }) => {
-                    let order = compare(rows[*a].cells.get(column), rows[*b].cells.get(column));
+                    let order = compare(cell(*a, column), cell(*b, column));
                     if down { order.reverse() } else { order }
                 }
                 None => Ordering::Equal,
             })
         });
+        let columns = rows.first().map_or(0, |row| row.cells.len());
+        let need =
+            |column| shown.iter().filter_map(|i| cell(*i, column)).fold(Need::default(), Need::and);
+        self.needs = (0..columns).map(need).collect();
         self.shown = shown;
         let found = self
             .here
             .as_ref()
             .and_then(|id| self.shown.iter().position(|i| self.rows[*i].id == *id));
         self.go(Move::To(found.unwrap_or(self.place)));
+    }
+}
+
+impl Need {
+    fn and(self, value: &Value) -> Self {
+        let text = u16::try_from(value.text.width()).unwrap_or(u16::MAX);
+        Self { text: self.text.max(text), bar: self.bar || value.share.is_some() }
     }
 }
 

@@ -101,6 +101,8 @@ pub struct Glyphs {
     pub frame: [&'static str; 6],
     /// Parts of a bar, from empty to full.
     pub bar: &'static [&'static str],
+    /// A part that is given, and not in use.
+    pub given: &'static str,
     /// Heights of a line of history, from lowest to highest.
     pub heights: &'static [&'static str],
     /// It runs, or answers.
@@ -119,13 +121,26 @@ pub struct Glyphs {
     pub sorted: [&'static str; 2],
     /// There is more than is shown.
     pub more: &'static str,
+    /// There is more to the left, and to the right.
+    pub beyond: [&'static str; 2],
+    /// From one page to the one above it.
+    pub then: &'static str,
     /// What turns while work is under way.
     pub turning: &'static [&'static str],
+}
+
+impl Glyphs {
+    /// A part of a bar that is all there.
+    #[must_use]
+    pub fn full(&self) -> &'static str {
+        self.bar.last().copied().unwrap_or("#")
+    }
 }
 
 const UNICODE: Glyphs = Glyphs {
     frame: ["─", "│", "╭", "╮", "╯", "╰"],
     bar: &["·", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"],
+    given: "▒",
     heights: &["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     on: "●",
     off: "○",
@@ -135,12 +150,15 @@ const UNICODE: Glyphs = Glyphs {
     mark: "✓",
     sorted: ["↑", "↓"],
     more: "…",
+    beyond: ["‹", "›"],
+    then: "›",
     turning: &["◐", "◓", "◑", "◒"],
 };
 
 const ASCII: Glyphs = Glyphs {
     frame: ["-", "|", "+", "+", "+", "+"],
     bar: &[".", "#"],
+    given: "=",
     heights: &["_", ".", "-", "=", "#"],
     on: "*",
     off: "o",
@@ -150,6 +168,8 @@ const ASCII: Glyphs = Glyphs {
     mark: "x",
     sorted: ["^", "v"],
     more: "~",
+    beyond: ["<", ">"],
+    then: ">",
     turning: &["|", "/", "-", "\\"],
 };
 
@@ -184,9 +204,10 @@ mod tests {
     fn every_glyph_is_one_cell_and_ascii_is_ascii() {
         for glyphs in [&UNICODE, &ASCII] {
             let Glyphs { frame, bar, heights, on, off, between, wrong, here, mark, .. } = glyphs;
-            let single = [on, off, between, wrong, here, mark, &glyphs.more];
+            let single =
+                [on, off, between, wrong, here, mark, &glyphs.more, &glyphs.then, &glyphs.given];
             let all = frame.iter().chain(*bar).chain(*heights).chain(single);
-            for glyph in all.chain(&glyphs.sorted).chain(glyphs.turning) {
+            for glyph in all.chain(&glyphs.sorted).chain(&glyphs.beyond).chain(glyphs.turning) {
                 assert_eq!(glyph.width(), 1, "{glyph}");
                 assert!(glyphs == &UNICODE || glyph.is_ascii(), "{glyph}");
             }

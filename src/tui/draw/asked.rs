@@ -1,180 +1,238 @@
 //! What is asked before something is done.
 
 use ratatui::layout::{Position, Rect};
-use unicode_width::UnicodeWidthStr;
 
 use super::Canvas;
 use crate::tui::{
-    form::{Content, Field, Form},
-    keymap::Deed,
-    layout,
+    fold::fold_to,
+    form::{Amount, Content, Field, Form, Hint, SLIDER, pieces, slider},
+    layout::{self, LABEL, buttons, form_parts},
     state::{Confirm, Dialogue, State},
     theme::Role,
 };
 
-/// Cells of the names of fields.
-const LABEL: u16 = 14;
-
 pub(super) fn draw(state: &State, asked: &Dialogue, canvas: &mut Canvas<'_>) -> Option<Position> {
-    let area = layout::dialogue(state.size, asked);
+    let area = layout::dialogue(state, asked);
     match asked {
-        Dialogue::Confirm(confirm) => draw_confirm(confirm, area, canvas),
+        Dialogue::Confirm(confirm) => draw_confirm(state, confirm, area, canvas),
         Dialogue::Form(form) => draw_form(form, area, canvas),
     }
 }
 
-fn draw_confirm(confirm: &Confirm, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
-    let what = verb(confirm.deed);
-    canvas.frame(area, what);
+fn draw_confirm(
+    state: &State,
+    confirm: &Confirm,
+    area: Rect,
+    canvas: &mut Canvas<'_>,
+) -> Option<Position> {
+    canvas.frame(area, confirm.deed.verb());
     let (x, width) = (area.x + 2, area.width.saturating_sub(4));
-    let whom = match confirm.ids.as_slice() {
-        [one] => one.clone(),
-        many => format!("{}: {}", many.len(), many.join(", ")),
-    };
-    canvas.text((x, area.y + 1), width, &format!("{what} {whom}?"), Role::Title);
-    canvas.text((x, area.y + 2), width, consequence(confirm.deed), Role::Text);
-    let button = (x, area.y + area.height.saturating_sub(2));
+    let mut y = area.y + 1;
+    let lines = layout::question(confirm, state);
+    for (i, line) in lines.iter().enumerate() {
+        canvas.text((x, y), width, line, if i == 0 { Role::Title } else { Role::Text });
+        y += 1;
+    }
     let Some((name, line)) = &confirm.name else {
-        canvas.text(button, width, "[ Enter yes ]  Esc no", Role::Key);
+        draw_buttons(area, confirm.deed.button(), (Role::Selected, "Enter"), canvas);
         return None;
     };
     let ask = format!("type \"{name}\": ");
-    let used = canvas.text((x, area.y + 3), width, &ask, Role::Text);
+    let used = canvas.text((x, y + 1), width, &ask, Role::Text);
     let is_right = name == line.text();
-    canvas.text(
-        button,
-        width,
-        "[ Enter yes ]  Esc no",
-        if is_right { Role::Bad } else { Role::Faint },
-    );
-    Some(canvas.line((x + used, area.y + 3), width.saturating_sub(used), line))
+    let role = if is_right { Role::Selected } else { Role::Faint };
+    draw_buttons(area, confirm.deed.button(), (role, if is_right { "Enter" } else { "" }), canvas);
+    Some(canvas.line((x + used, y + 1), width.saturating_sub(used), line))
 }
 
-fn verb(deed: Deed) -> &'static str {
-    match deed {
-        Deed::Create => "Create",
-        Deed::Shell => "Enter",
-        Deed::Start => "Start",
-        Deed::Stop => "Stop",
-        Deed::Restart => "Restart",
-        Deed::Resize => "Resize",
-        Deed::Delete => "Delete",
-        Deed::AddCollaborator => "Add to",
-        Deed::RemoveCollaborator => "Remove from",
-        Deed::AddKey => "Add a key to",
-        Deed::RemoveKey => "Remove a key from",
-        Deed::Drain => "Drain",
-        Deed::Resume => "Resume",
-        Deed::Kill => "End session",
-        Deed::Watch => "Watch",
-        Deed::Lift => "Lift the ban of",
-        Deed::Why => "Why",
+/// The buttons, and behind them the keys that press them.
+fn draw_buttons(area: Rect, yes: &str, (role, enter): (Role, &str), canvas: &mut Canvas<'_>) {
+    let [(yes, first), (no, second)] = buttons(area, yes);
+    let right = area.x + area.width.saturating_sub(2);
+    for (text, place, role) in [(&yes, first, role), (&no, second, Role::Text)] {
+        canvas.text((place.x, place.y), right.saturating_sub(place.x), text, role);
     }
-}
-
-/// What follows, in a sentence.
-fn consequence(deed: Deed) -> &'static str {
-    match deed {
-        Deed::Delete => "Its files and its snapshots are gone for good.",
-        Deed::Stop => "Its sessions end; the next login starts it again.",
-        Deed::Restart => "Its sessions end.",
-        Deed::Kill => "Its person is told so.",
-        Deed::Lift => "It may try again at once.",
-        Deed::Create
-        | Deed::Shell
-        | Deed::Start
-        | Deed::Resize
-        | Deed::AddCollaborator
-        | Deed::RemoveCollaborator
-        | Deed::AddKey
-        | Deed::RemoveKey
-        | Deed::Drain
-        | Deed::Resume
-        | Deed::Watch
-        | Deed::Why => "",
-    }
+    let keys = if enter.is_empty() { "Esc".to_owned() } else { format!("{enter}, Esc") };
+    let left = second.x + second.width + 2;
+    let room = right.saturating_sub(left);
+    let keys = if keys.len() <= usize::from(room) { &keys } else { "Esc" };
+    canvas.right((left, first.y), room, keys, Role::Faint);
 }
 
 fn draw_form(form: &Form, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
     canvas.frame(area, &form.title);
-    let (x, width) = (area.x + 2, area.width.saturating_sub(4));
-    let room = usize::from(area.height.saturating_sub(6));
-    let first = layout::first_field(form.at.min(form.fields.len().saturating_sub(1)), room);
+    let parts = form_parts(area, form);
+    let fields = parts.fields;
     let mut cursor = None;
-    let shown = form.fields.iter().enumerate().skip(first).take(room);
-    for (y, (i, field)) in (area.y + 2..).zip(shown) {
+    let shown = form.fields.iter().enumerate().skip(parts.first).take(usize::from(fields.height));
+    for (y, (i, field)) in (fields.y..).zip(shown) {
         let is_here = i == form.at;
-        let wrong = form.insisted && field.check().is_err();
-        let role = match (wrong, is_here) {
-            (true, _) => Role::Bad,
-            (false, true) => Role::Title,
-            (false, false) => Role::Text,
+        let is_wrong = field.check().is_err() && (form.insisted || is_begun(field));
+        let glyphs = canvas.look.glyphs();
+        let (mark, role) = match (is_wrong, is_here) {
+            (true, _) => (glyphs.wrong, Role::Bad),
+            (false, true) => (glyphs.here, Role::Title),
+            (false, false) => (" ", Role::Text),
         };
-        canvas.text((x, y), LABEL, field.label, role);
-        let place = (x + LABEL + 1, y);
-        let seen = content(field, place, width.saturating_sub(LABEL + 1), is_here, canvas);
-        cursor = cursor.or(seen);
+        canvas.text((fields.x - 1, y), 1, mark, if is_wrong { Role::Bad } else { Role::Key });
+        canvas.text((fields.x, y), LABEL - 1, field.label, role);
+        let place = Rect::new(fields.x + LABEL, y, fields.width.saturating_sub(LABEL), 1);
+        let typed = content(field, place, is_here, canvas);
+        if is_here {
+            // Those who cannot see the rest follow the cursor.
+            cursor = typed.or(Some(Position { x: place.x, y }));
+        }
     }
-    let below = area.y + area.height.saturating_sub(3);
-    if let Some(field) = form.fields.get(form.at) {
-        let (text, role) = match field.check() {
-            Err(problem) if form.insisted || is_begun(field) => (problem, Role::Bad),
-            Ok(hint) if !hint.is_empty() => (hint, Role::Good),
-            Ok(_) | Err(_) => (field.help.clone(), Role::Faint),
-        };
-        canvas.text((x, below), width, &text, role);
+    let (text, role) = explained(form);
+    let more = canvas.look.glyphs().more;
+    let help = parts.help;
+    let lines = fold_to(&text, usize::from(help.width), usize::from(help.height), more);
+    for (y, line) in (help.y..).zip(lines) {
+        canvas.text((help.x, y), help.width, &line, role);
     }
     let is_button = form.at >= form.fields.len();
-    let button = "[ do it ]";
-    let at = (x, below + 1);
-    canvas.text(at, width, button, if is_button { Role::Selected } else { Role::Key });
-    let after = x + u16::try_from(button.width()).unwrap_or(0) + 2;
-    canvas.text(
-        (after, below + 1),
-        width.saturating_sub(after - x),
-        "Tab next  Ctrl-S do it  Esc give up",
-        Role::Faint,
-    );
-    cursor
+    let (role, keys) =
+        if is_button { (Role::Selected, "Enter") } else { (Role::Key, "Tab, Ctrl-S") };
+    draw_buttons(area, form.button, (role, keys), canvas);
+    let [(_, button), _] = buttons(area, form.button);
+    cursor.or(Some(Position { x: button.x, y: button.y }))
+}
+
+/// What is said at the bottom: what is wrong, else what may stand there.
+fn explained(form: &Form) -> (String, Role) {
+    if let Some(refused) = form.refused {
+        return (refused.to_owned(), Role::Bad);
+    }
+    let Some(field) = form.fields.get(form.at) else {
+        return match form.problem().filter(|_| form.insisted) {
+            Some(problem) => (problem.to_owned(), Role::Bad),
+            None => (format!("runs: {}", form.words().join(" ")), Role::Faint),
+        };
+    };
+    let help = match &field.content {
+        Content::Amount(amount) => [amount.known(), field.help.clone()].join("; "),
+        Content::Text { .. } | Content::One { .. } | Content::Any { .. } | Content::Flag(_) => {
+            field.help.clone()
+        }
+    };
+    match field.check() {
+        Err(problem) if form.insisted || is_begun(field) => (problem, Role::Bad),
+        Ok(Hint::Good(text)) => (text, Role::Good),
+        Ok(Hint::Careful(text)) => (text, Role::Warning),
+        Ok(Hint::None) | Err(_) => (help.trim_start_matches("; ").to_owned(), Role::Faint),
+    }
 }
 
 fn is_begun(field: &Field) -> bool {
     match &field.content {
-        Content::Text { line, .. } => !line.text().is_empty(),
-        Content::One { .. } | Content::Any { .. } | Content::Flag(_) => false,
+        Content::Text { line, .. } | Content::Amount(Amount { line, .. }) => {
+            !line.text().is_empty()
+        }
+        Content::One { at, .. } => *at > 0,
+        Content::Any { .. } | Content::Flag(_) => false,
     }
 }
 
-fn content(
-    field: &Field,
-    at: (u16, u16),
-    room: u16,
+fn content(field: &Field, area: Rect, is_here: bool, canvas: &mut Canvas<'_>) -> Option<Position> {
+    let Rect { x, y, width, .. } = area;
+    let chosen = if is_here { Role::Selected } else { Role::Text };
+    match &field.content {
+        Content::Text { line, .. } => {
+            if let (Ok(Hint::Good(text)), false) = (field.check(), is_here) {
+                canvas.text((x, y), width, &text, Role::Good);
+                return None;
+            }
+            typed(line, &field.usual, area, is_here, canvas)
+        }
+        Content::Amount(amount) => {
+            let left = Rect { width: width.min(SLIDER - 2), ..area };
+            draw_slider(amount, area, canvas);
+            typed(&amount.line, &field.usual, left, is_here, canvas)
+        }
+        Content::Flag(on) => {
+            canvas.text((x, y), width, if *on { "[x] yes" } else { "[ ] no" }, chosen);
+            None
+        }
+        Content::One { options, at } => {
+            let option = options.get(*at)?;
+            let text = if is_here { format!("< {} >", option.shown) } else { option.shown.clone() };
+            let used = canvas.text((x, y), width, &text, chosen) + 2;
+            let role = if option.refused { Role::Warning } else { Role::Faint };
+            canvas.text((x + used, y), width.saturating_sub(used), &option.note, role);
+            None
+        }
+        Content::Any { options, at, chosen } => {
+            if is_here {
+                any(options, *at, area, &|i| chosen.contains(&i), canvas);
+                return None;
+            }
+            let names = chosen.iter().filter_map(|i| options.get(*i)).map(String::as_str);
+            let names = names.collect::<Vec<_>>().join(", ");
+            let (text, role) =
+                if names.is_empty() { (&field.usual, Role::Faint) } else { (&names, Role::Text) };
+            canvas.text((x, y), width, text, role);
+            None
+        }
+    }
+}
+
+/// What is typed, or what is usual as long as nothing is.
+fn typed(
+    line: &crate::tui::line::Line,
+    usual: &str,
+    area: Rect,
     is_here: bool,
     canvas: &mut Canvas<'_>,
 ) -> Option<Position> {
-    let role = if is_here { Role::Selected } else { Role::Text };
-    match &field.content {
-        Content::Text { line, .. } => {
-            let cursor = canvas.line(at, room, line);
-            return is_here.then_some(cursor);
-        }
-        Content::Flag(on) => {
-            canvas.text(at, room, if *on { "[x] yes" } else { "[ ] no" }, role);
-        }
-        Content::One { options, at: chosen } => {
-            let text = options.get(*chosen).map_or("", String::as_str);
-            let text = if is_here { format!("< {text} >") } else { text.to_owned() };
-            canvas.text(at, room, &text, role);
-        }
-        Content::Any { options, at: cursor, chosen } => {
-            let mut x = at.0;
-            for (i, option) in options.iter().enumerate() {
-                let mark = if chosen.contains(&i) { "x" } else { " " };
-                let role = if is_here && i == *cursor { Role::Selected } else { Role::Text };
-                let left = (at.0 + room).saturating_sub(x);
-                x += canvas.text((x, at.1), left, &format!("[{mark}]{option}"), role) + 1;
-            }
-        }
+    if line.text().is_empty() {
+        canvas.text((area.x, area.y), area.width, usual, Role::Faint);
     }
-    None
+    let cursor = canvas.line((area.x, area.y), area.width, line);
+    is_here.then_some(cursor)
+}
+
+/// What is in use, what is given, and what the host has.
+fn draw_slider(amount: &Amount, area: Rect, canvas: &mut Canvas<'_>) {
+    let Some((used, given)) = amount.shares() else { return };
+    let (x, length) = (area.x + SLIDER, slider(area.width));
+    let glyphs = canvas.look.glyphs();
+    let (used, given) = (whole(used, length), whole(given, length));
+    let parts = [
+        (glyphs.bar[0], length, Role::Faint),
+        (glyphs.given, given, Role::Text),
+        (glyphs.full(), used, if used > given { Role::Bad } else { Role::Good }),
+    ];
+    for (glyph, cells, role) in parts {
+        canvas.text((x, area.y), length, &glyph.repeat(usize::from(cells)), role);
+    }
+}
+
+/// A part of so many cells; one at least if it is something.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some 40 cells")]
+fn whole(share: f32, cells: u16) -> u16 {
+    let filled = (share * f32::from(cells)).round() as u16;
+    if share > 0.0 { filled.clamp(1, cells.max(1)) } else { 0 }
+}
+
+/// Those that there is room for, and signs where there are more.
+fn any(
+    options: &[String],
+    at: usize,
+    area: Rect,
+    is_chosen: &dyn Fn(usize) -> bool,
+    canvas: &mut Canvas<'_>,
+) {
+    let pieces = pieces(options, at, area.width);
+    let [before, behind] = canvas.look.glyphs().beyond;
+    if pieces.first().is_some_and(|(i, ..)| *i > 0) {
+        canvas.text((area.x, area.y), 1, before, Role::Key);
+    }
+    if pieces.last().is_some_and(|(i, ..)| i + 1 < options.len()) {
+        canvas.text((area.x + area.width.saturating_sub(1), area.y), 1, behind, Role::Key);
+    }
+    for (i, from, to) in pieces {
+        let mark = if is_chosen(i) { "x" } else { " " };
+        let role = if i == at { Role::Selected } else { Role::Text };
+        canvas.text((area.x + from, area.y), to - from, &format!("[{mark}]{}", options[i]), role);
+    }
 }

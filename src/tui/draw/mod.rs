@@ -12,10 +12,10 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{
     keymap::Tab,
-    layout::{self, Parts, columns, hints, needed, parts, tabs, widths},
+    layout::{self, Parts, columns, hints, parts, tabs, widths},
     line::Line,
     state::{Prompt, State},
-    table::{Table, Value},
+    table::{BAR, Side, Table, Value},
     theme::{Look, Role},
 };
 
@@ -39,6 +39,12 @@ pub fn draw(state: &State, buffer: &mut Buffer) -> Option<Position> {
         Some(dialogue) => asked::draw(state, dialogue, canvas),
         None => typed,
     }
+}
+
+/// Lines of the page that is seen, whether there is room for them or not.
+#[must_use]
+pub fn height(state: &State) -> usize {
+    page::lines(state).len()
 }
 
 /// What is drawn on, and how.
@@ -130,26 +136,25 @@ fn too_small(state: &State, canvas: &mut Canvas<'_>) {
 
 fn head(state: &State, area: Rect, canvas: &mut Canvas<'_>) {
     let mut end = 0;
-    for (n, (tab, area)) in (1..).zip(tabs(state.size)) {
+    for (tab, text, area) in tabs(state.size, state.tab) {
         let is_here = tab == state.tab;
-        let text = format!(" {n} {} ", tab.title());
-        canvas.text(
-            (area.x, area.y),
-            area.width,
-            &text,
-            if is_here { Role::Title } else { Role::Text },
-        );
+        let role = if is_here { Role::Title } else { Role::Text };
+        canvas.text((area.x, area.y), area.width, &text, role);
         if is_here {
             canvas.restyle(area, Role::Selected);
         }
-        end = area.x + area.width;
+        end = area.x + area.width + 2;
     }
-    let busy = state.works.iter().filter(|work| work.end.is_none()).count();
-    let busy = if busy > 0 { format!("{busy} under way (w)  ") } else { String::new() };
-    let who = format!("{busy}{}", state.facts.sentinel);
-    let room = area.width.saturating_sub(end + 2);
-    if who.width() <= usize::from(room) {
-        canvas.right((end + 2, area.y), room, &who, Role::Faint);
+    let room = area.width.saturating_sub(end);
+    let fits = |text: &&String| text.width() <= usize::from(room);
+    let who = format!("{}@{}", state.facts.person, state.facts.sentinel);
+    let busy = match state.works.iter().filter(|work| work.end.is_none()).count() {
+        0 => String::new(),
+        busy => format!("{} {busy} under way (w)", state.look.glyphs().between),
+    };
+    let both = if busy.is_empty() { who } else { format!("{busy}  {who}") };
+    if let Some(text) = [both, busy].iter().find(fits) {
+        canvas.right((end, area.y), room, text, Role::Faint);
     }
 }
 
@@ -168,7 +173,7 @@ fn alarm(state: &State, area: Rect, canvas: &mut Canvas<'_>) {
 
 fn list(state: &State, table: &Table, parts: Parts, canvas: &mut Canvas<'_>) {
     let columns = columns(state.tab);
-    let placed = widths(columns, state.size.columns, &needed(table, columns));
+    let placed = widths(columns, state.size.columns, table.needs());
     let sorted = state.look.glyphs().sorted;
     for (i, (column, placed)) in columns.iter().zip(&placed).enumerate() {
         let Some((x, cells)) = *placed else { continue };
@@ -178,10 +183,11 @@ fn list(state: &State, table: &Table, parts: Parts, canvas: &mut Canvas<'_>) {
         };
         let title = format!("{}{arrow}", column.title);
         let at = (x, parts.headings.y);
-        if column.right {
-            canvas.right(at, cells, &title, Role::Title);
-        } else {
-            canvas.text(at, cells, &title, Role::Title);
+        match column.side {
+            Side::Right => canvas.right(at, cells, &title, Role::Title),
+            Side::Left | Side::End => {
+                canvas.text(at, cells, &title, Role::Title);
+            }
         }
     }
     let room = usize::from(parts.body.height);
@@ -195,10 +201,13 @@ fn list(state: &State, table: &Table, parts: Parts, canvas: &mut Canvas<'_>) {
             (false, true) => glyphs.here,
             (false, false) => " ",
         };
-        canvas.text((0, y), 1, mark, if is_marked { Role::Marked } else { Role::Key });
-        for ((column, placed), value) in columns.iter().zip(&placed).zip(&row.cells) {
+        if mark != " " {
+            canvas.text((0, y), 1, mark, if is_marked { Role::Marked } else { Role::Key });
+        }
+        let cells = columns.iter().zip(&placed).zip(table.needs()).zip(&row.cells);
+        for (((column, placed), need), value) in cells {
             if let Some((x, cells)) = *placed {
-                cell(canvas, (x, y), cells, value, column.right);
+                cell(canvas, Rect::new(x, y, cells, 1), value, (column.side, need.text));
             }
         }
         if is_here {
@@ -228,22 +237,25 @@ fn empty(tab: Tab, table: &Table) -> (String, Role) {
     (text.to_owned(), Role::Faint)
 }
 
-fn cell(canvas: &mut Canvas<'_>, (x, y): (u16, u16), cells: u16, value: &Value, right: bool) {
-    let width = u16::try_from(value.text.width()).unwrap_or(u16::MAX);
-    let room = match value.share {
-        // The numbers first; a bar where there is room for both.
-        Some(share) if cells >= width.saturating_add(layout::BAR) => {
-            let length = cells - width - 1;
-            canvas.text((x, y), length, &bar(share, length, canvas.look), value.role);
-            canvas.right((x + length + 1, y), width, &value.text, value.role);
-            return;
+/// The numbers first; a bar where there is room for both, of the same length in all rows: behind it the
+/// widest text of the column has room.
+fn cell(canvas: &mut Canvas<'_>, area: Rect, value: &Value, (side, widest): (Side, u16)) {
+    let Rect { x, y, width, .. } = area;
+    let length = width.saturating_sub(widest + 1);
+    if let Some(share) = value.share.filter(|_| length + 1 >= BAR) {
+        canvas.text((x, y), length, &bar(share, length, canvas.look), value.role);
+    }
+    match side {
+        Side::Left => {
+            canvas.text((x, y), width, &value.text, value.role);
         }
-        Some(_) | None => cells,
-    };
-    if right {
-        canvas.right((x, y), room, &value.text, value.role);
-    } else {
-        canvas.text((x, y), room, &value.text, value.role);
+        Side::Right => canvas.right((x, y), width, &value.text, value.role),
+        Side::End => {
+            let count = value.text.chars().count();
+            let seen: String =
+                value.text.chars().skip(count.saturating_sub(usize::from(width))).collect();
+            canvas.text((x, y), width, &seen, value.role);
+        }
     }
 }
 
@@ -263,18 +275,12 @@ pub(super) fn bar(share: f32, cells: u16, look: Look) -> String {
 }
 
 fn keys(state: &State, area: Rect, canvas: &mut Canvas<'_>) {
-    for (shown, what, place, _) in hints(state) {
+    for ((shown, what, _), place) in hints(state) {
         let used = canvas.text((place.x, place.y), place.width, shown, Role::Key);
-        canvas.text((place.x + used + 1, place.y), place.width, what, Role::Faint);
+        canvas.text((place.x + used + 1, place.y), place.width - used, what, Role::Faint);
     }
-    if let Some(table) = state.table() {
-        let (shown, all) = table.count();
-        let count = if shown == all { all.to_string() } else { format!("{shown} of {all}") };
-        let room = u16::try_from(count.width()).unwrap_or(0);
-        let free = hints(state).last().map_or(0, |(_, _, area, _)| area.x + area.width + 2);
-        if free + room <= area.width {
-            canvas.text((area.width - room, area.y), room, &count, Role::Faint);
-        }
+    if let Some(count) = layout::count(state) {
+        canvas.right((0, area.y), area.width, &count, Role::Faint);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is asked before something is done.
 
 use super::{Action, gives_up, remark, run};
+use crate::command::report::Report;
 use crate::tui::{
     form::Step,
     forms,
@@ -58,8 +59,13 @@ pub(super) fn begin(state: &mut State, deed: Deed) -> Vec<Action> {
             | Deed::RemoveKey,
             [id],
         ) => {
+            let is_known = forms::known(id, state).is_some();
             state.dialogue = Some(Dialogue::Form(forms::about(deed, id, state)));
-            Vec::new()
+            if is_known {
+                Vec::new()
+            } else {
+                vec![Action::Ask(vec!["info".to_owned(), id.clone()])]
+            }
         }
         (
             Deed::Resize
@@ -141,11 +147,25 @@ pub(super) fn on_key(state: &mut State, key: Key) -> Vec<Action> {
     }
 }
 
-/// A click on a field of a form, or on the button that says yes.
-pub(super) fn on_click(state: &mut State, at: usize) -> Vec<Action> {
+/// A click on a field of a form, and at which of how many cells of its content.
+pub(super) fn on_field(state: &mut State, at: usize, inside: Option<(u16, u16)>) -> Vec<Action> {
     match state.dialogue.take() {
         Some(Dialogue::Form(mut form)) => {
-            let step = form.click(at);
+            let step = form.click(at, inside);
+            on_step(state, form, step)
+        }
+        other => {
+            state.dialogue = other;
+            Vec::new()
+        }
+    }
+}
+
+/// A click on the button that says yes.
+pub(super) fn on_yes(state: &mut State) -> Vec<Action> {
+    match state.dialogue.take() {
+        Some(Dialogue::Form(mut form)) => {
+            let step = form.click(form.fields.len(), None);
             on_step(state, form, step)
         }
         Some(Dialogue::Confirm(confirm)) => {
@@ -153,6 +173,16 @@ pub(super) fn on_click(state: &mut State, at: usize) -> Vec<Action> {
             on_confirm(state, confirm, yes)
         }
         None => Vec::new(),
+    }
+}
+
+/// What is known of a container is told to the form that is about it.
+pub(super) fn on_answer(state: &mut State, words: &Words, report: &Report) {
+    if let Some(Dialogue::Form(form)) = &mut state.dialogue
+        && let Some((_, name)) = &form.about
+        && words[..] == ["info", name.as_str()]
+    {
+        forms::tell(form, report, &state.facts);
     }
 }
 

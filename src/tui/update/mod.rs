@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    draw,
     input::{Act, Code, Input, Key, Mouse},
     keymap::{Intent, Place, Tab, intent},
     layout,
@@ -67,6 +68,17 @@ pub enum Action {
 
 /// What follows.
 pub fn update(state: &mut State, event: Event) -> Vec<Action> {
+    let depth = state.pages.len();
+    let actions = decide(state, event);
+    if state.pages.len() != depth {
+        state.at = None;
+    }
+    let room = layout::body(state).height;
+    state.table_mut().into_iter().for_each(|table| table.drawn(usize::from(room)));
+    actions
+}
+
+fn decide(state: &mut State, event: Event) -> Vec<Action> {
     match event {
         Event::Input(input) => return on_input(state, input),
         Event::Size(size) => state.size = size,
@@ -75,8 +87,10 @@ pub fn update(state: &mut State, event: Event) -> Vec<Action> {
             state.remark = state.remark.take().filter(|remark| remark.until > now);
         }
         Event::Facts(facts) => {
-            state.facts = facts;
-            for tab in Tab::ALL {
+            let before = std::mem::replace(&mut state.facts, facts);
+            let differs = |tab: &Tab| before.rows.get(tab) != state.facts.rows.get(tab);
+            let changed: Vec<_> = Tab::ALL.into_iter().filter(differs).collect();
+            for tab in changed {
                 told::arrange(state, tab);
             }
         }
@@ -85,7 +99,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Action> {
             if let Some(work) = state.works.iter_mut().find(|work| work.id == id)
                 && work.steps.len() < MAX_STEPS
             {
-                work.steps.push(line);
+                work.steps.push((state.now, line));
             }
         }
         Event::Ended(id, result) => on_end(state, id, result),
@@ -117,6 +131,9 @@ pub(super) fn run(state: &mut State, words: Words, typed: bool) -> Vec<Action> {
 
 fn on_answer(state: &mut State, words: &Words, result: &Result<Arc<Report>, Failure>) {
     told::on_answer(state, words, result);
+    if let Ok(report) = result {
+        deed::on_answer(state, words, report);
+    }
     for page in &mut state.pages {
         match page {
             Page::Container(name, answer) if words[..] == ["info", name.as_str()] => {
@@ -195,7 +212,7 @@ fn on_intent(state: &mut State, intent: Intent) -> Vec<Action> {
     match intent {
         Intent::Go(to) => go(state, to),
         Intent::Page(pages) => {
-            let room = isize::from(i16::try_from(layout::room(state.size)).unwrap_or(i16::MAX));
+            let room = isize::from(i16::try_from(layout::body(state).height).unwrap_or(i16::MAX));
             go(state, Move::By(pages.saturating_mul(room.max(1))));
         }
         Intent::Open => return open(state),
@@ -241,17 +258,28 @@ fn go(state: &mut State, to: Move) {
         table.go(to);
         return;
     }
-    let answer = match state.pages.last_mut() {
-        Some(Page::Container(_, answer) | Page::Answer(_, answer)) => answer,
-        Some(Page::Work(_) | Page::Works | Page::Help(_)) | None => return,
-    };
-    answer.top = match to {
-        Move::By(rows) => answer.top.saturating_add_signed(rows),
+    let room = usize::from(layout::body(state).height);
+    let last = draw::height(state).saturating_sub(room);
+    let moved = |at: usize, last: usize| match to {
+        Move::By(rows) => at.min(last).saturating_add_signed(rows).min(last),
         Move::First => 0,
-        // Drawing knows how long it is.
-        Move::Last => usize::MAX,
-        Move::To(row) => row,
+        Move::Last => last,
+        Move::To(row) => row.min(last),
     };
+    let oldest = state.works.len().saturating_sub(1);
+    match state.pages.last_mut() {
+        Some(Page::Container(_, answer) | Page::Answer(_, answer)) => {
+            answer.top = moved(answer.top, last);
+        }
+        Some(Page::Help(_)) => state.at = Some(moved(state.at.unwrap_or(0), last)),
+        // One of them is chosen.
+        Some(Page::Works) => state.at = Some(moved(state.at.unwrap_or(0), oldest)),
+        // What it says next is seen as long as one is at its end.
+        Some(Page::Work(_)) => {
+            state.at = Some(moved(state.at.unwrap_or(last), last)).filter(|at| *at < last);
+        }
+        None => {}
+    }
 }
 
 /// One step back: what is marked, filtered, or stands above.
@@ -272,6 +300,11 @@ fn back(state: &mut State) {
 }
 
 fn open(state: &mut State) -> Vec<Action> {
+    if state.pages.last() == Some(&Page::Works) {
+        let chosen = state.works.iter().rev().nth(state.at.unwrap_or(0)).map(|work| work.id);
+        state.pages.extend(chosen.map(Page::Work));
+        return Vec::new();
+    }
     let Some(id) = state.table().and_then(|table| table.here()).map(|row| row.id.clone()) else {
         return Vec::new();
     };
@@ -331,9 +364,15 @@ fn on_click(state: &mut State, column: u16, row: u16) -> Vec<Action> {
             if is_here { open(state) } else { Vec::new() }
         }
         layout::Hit::Key(key) => on_input(state, Input::Key(key)),
-        layout::Hit::Field(at) => deed::on_click(state, at),
-        layout::Hit::Outside => {
+        layout::Hit::Field(at, inside) => deed::on_field(state, at, inside),
+        layout::Hit::Yes => deed::on_yes(state),
+        layout::Hit::No => {
             state.dialogue = None;
+            Vec::new()
+        }
+        layout::Hit::Outside => {
+            // What was filled in is not lost by a click too many.
+            state.dialogue.take_if(|dialogue| matches!(dialogue, Dialogue::Confirm(_)));
             Vec::new()
         }
     }
@@ -361,6 +400,6 @@ pub fn wanted(state: &State) -> Option<Words> {
         (Some(Page::Answer(words, _)), _) => Some(words.clone()),
         (None, Place::Tab(tab)) => told::question(tab),
         (Some(Page::Work(_) | Page::Works | Page::Help(_)), _)
-        | (None, Place::Container | Place::Page) => None,
+        | (None, Place::Container | Place::Page | Place::Work | Place::Works) => None,
     }
 }

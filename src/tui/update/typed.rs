@@ -2,7 +2,7 @@
 
 use super::{Action, gives_up, run};
 use crate::{
-    command::{self, Manner},
+    command::{self, Manner, key_arg::is_private},
     tui::{
         complete,
         input::{Code, Key},
@@ -27,6 +27,10 @@ pub(super) fn command(state: &mut State) {
 }
 
 pub(super) fn on_paste(state: &mut State, text: &str) {
+    if is_private(text) {
+        super::remark(state, "that is a private key: it stays with you alone", Role::Bad);
+        return;
+    }
     if let Some(Prompt::Filter(line, _) | Prompt::Command(line, _)) = &mut state.prompt {
         line.paste(text);
     }
