@@ -230,9 +230,12 @@ pub fn known<'a>(name: &str, state: &'a State) -> Option<&'a Report> {
         Page::Container(shown, answer) if shown == name => {
             answer.said.as_ref()?.as_ref().ok().map(AsRef::as_ref)
         }
-        Page::Container(..) | Page::Answer(..) | Page::Work(_) | Page::Works | Page::Help(_) => {
-            None
-        }
+        Page::Container(..)
+        | Page::Answer(..)
+        | Page::Work(_)
+        | Page::Works
+        | Page::Help(_)
+        | Page::Row(..) => None,
     })
 }
 

@@ -46,6 +46,8 @@ pub enum Page {
     Works,
     /// What keys mean where one came from.
     Help(Place),
+    /// A row of a list, in full, as it was.
+    Row(Tab, Row),
 }
 
 /// What a question led to.
@@ -187,7 +189,7 @@ impl State {
             Some(Page::Container(..)) => Place::Container,
             Some(Page::Work(_)) => Place::Work,
             Some(Page::Works) => Place::Works,
-            Some(Page::Answer(..) | Page::Help(_)) => Place::Page,
+            Some(Page::Answer(..) | Page::Help(_) | Page::Row(..)) => Place::Page,
         }
     }
 

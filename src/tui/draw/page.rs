@@ -15,9 +15,10 @@ use crate::{
     },
     tui::{
         fold::fold,
-        keymap::{Binding, Group, Place, groups},
-        layout::Parts,
+        keymap::{Binding, Group, Place, Tab, groups},
+        layout::{Parts, columns},
         state::{Answer, Page, State, Work},
+        table::Row,
         theme::{Glyphs, Look, Role},
     },
 };
@@ -72,6 +73,8 @@ fn title(page: &Page, state: &State) -> String {
         Page::Work(id) => state.work(*id).map(|work| work.line.clone()).unwrap_or_default(),
         Page::Works => "work".to_owned(),
         Page::Help(_) => "help".to_owned(),
+        Page::Row(Tab::Sessions, row) => format!("session {}", row.id),
+        Page::Row(_, row) => format!("record {}", row.id),
     }
 }
 
@@ -85,6 +88,7 @@ pub(super) fn lines(state: &State) -> Vec<Text> {
         }
         Some(Page::Works) => works(state),
         Some(Page::Help(place)) => help(*place, room, state.look),
+        Some(Page::Row(tab, row)) => row_lines(*tab, row, room),
         None => Vec::new(),
     }
 }
@@ -96,7 +100,7 @@ fn top(state: &State, lines: &[Text], room: usize) -> usize {
         Some(Page::Container(_, answer) | Page::Answer(_, answer)) => answer.top,
         Some(Page::Work(_)) => state.at.unwrap_or(last),
         Some(Page::Works) => (state.at.unwrap_or(0) + 1).saturating_sub(room),
-        Some(Page::Help(_)) | None => state.at.unwrap_or(0),
+        Some(Page::Help(_) | Page::Row(..)) | None => state.at.unwrap_or(0),
     };
     top.min(last)
 }
@@ -180,6 +184,19 @@ fn rows(table: &Table) -> Vec<Text> {
     };
     let role = |i: usize| if i == 0 { Role::Title } else { Role::Text };
     all.enumerate().map(|(i, row)| vec![(line(row), role(i))]).collect()
+}
+
+/// A row of a list, in full.
+fn row_lines(tab: Tab, row: &Row, room: usize) -> Vec<Text> {
+    let columns = columns(tab);
+    let width = columns.iter().map(|column| column.title.len()).max().unwrap_or(0);
+    let cells = columns.iter().zip(&row.cells).filter(|(_, value)| !value.text.is_empty());
+    cells
+        .flat_map(|(column, value)| {
+            let lead = format!("{:<width$}  ", column.title);
+            behind((&lead, Role::Faint), (&value.text, value.role), room)
+        })
+        .collect()
 }
 
 /// Steps with the time after which each began.

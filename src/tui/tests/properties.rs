@@ -276,13 +276,13 @@ fn look() -> impl Strategy<Value = Look> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     /// Nothing panics, nothing hurts, and what was drawn is what is seen.
     #[test]
     fn whatever_happens_is_drawn_and_harmless(
         look in look(), first in size(), facts in facts(),
-        steps in prop::collection::vec(step(), 0..40),
+        steps in prop::collection::vec(step(), 0..30),
     ) {
         let mut person = Person::new(first, look);
         person.see(Event::Facts(Arc::new(facts)));
@@ -310,7 +310,7 @@ proptest! {
     /// Esc leads back to the first screen from everywhere, and from there `q` and Ctrl-C leave.
     #[test]
     fn one_cannot_get_lost(
-        first in size(), facts in facts(), steps in prop::collection::vec(step(), 0..40),
+        first in size(), facts in facts(), steps in prop::collection::vec(step(), 0..30),
     ) {
         let mut person = Person::new(first, UNICODE);
         person.see(Event::Facts(Arc::new(facts)));

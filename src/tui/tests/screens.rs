@@ -88,6 +88,11 @@ fn pages() {
         p.keys("4y");
         p.hear();
     });
+    seen!("record", &[(80, 24), (40, 8)], |p| {
+        p.keys("5");
+        p.hear();
+        p.keys("\n");
+    });
     seen!("help", &SIZES, |p| p.keys("?"));
     seen!("help_of_a_page", &[(80, 24)], |p| {
         p.keys("\n");

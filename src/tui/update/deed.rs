@@ -85,7 +85,9 @@ fn chosen(state: &State) -> Vec<String> {
     match state.pages.last() {
         None => state.table().map(crate::tui::table::Table::chosen).unwrap_or_default(),
         Some(Page::Container(name, _)) => vec![name.clone()],
-        Some(Page::Answer(..) | Page::Work(_) | Page::Works | Page::Help(_)) => Vec::new(),
+        Some(Page::Answer(..) | Page::Work(_) | Page::Works | Page::Help(_) | Page::Row(..)) => {
+            Vec::new()
+        }
     }
 }
 

@@ -144,7 +144,8 @@ fn on_answer(state: &mut State, words: &Words, result: &Result<Arc<Report>, Fail
             | Page::Answer(..)
             | Page::Work(_)
             | Page::Works
-            | Page::Help(_) => {}
+            | Page::Help(_)
+            | Page::Row(..) => {}
         }
     }
 }
@@ -271,7 +272,7 @@ fn go(state: &mut State, to: Move) {
         Some(Page::Container(_, answer) | Page::Answer(_, answer)) => {
             answer.top = moved(answer.top, last);
         }
-        Some(Page::Help(_)) => state.at = Some(moved(state.at.unwrap_or(0), last)),
+        Some(Page::Help(_) | Page::Row(..)) => state.at = Some(moved(state.at.unwrap_or(0), last)),
         // One of them is chosen.
         Some(Page::Works) => state.at = Some(moved(state.at.unwrap_or(0), oldest)),
         // What it says next is seen as long as one is at its end.
@@ -305,15 +306,19 @@ fn open(state: &mut State) -> Vec<Action> {
         state.pages.extend(chosen.map(Page::Work));
         return Vec::new();
     }
-    let Some(id) = state.table().and_then(|table| table.here()).map(|row| row.id.clone()) else {
+    let Some(row) = state.table().and_then(|table| table.here()).cloned() else {
         return Vec::new();
     };
+    let id = row.id.clone();
     let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Words>();
     let ask = match state.tab {
         Tab::Containers => return enter(state, &id),
         Tab::Hosts => words(&["backend", "info", &id]),
         Tab::Guard => words(&["ban", "why", &id]),
-        Tab::Sessions | Tab::Ledger => return Vec::new(),
+        Tab::Sessions | Tab::Ledger => {
+            state.pages.push(Page::Row(state.tab, row));
+            return Vec::new();
+        }
     };
     state.pages.push(Page::Answer(ask.clone(), Answer::default()));
     vec![Action::Ask(ask)]
@@ -399,7 +404,7 @@ pub fn wanted(state: &State) -> Option<Words> {
         (Some(Page::Container(name, _)), _) => Some(vec!["info".to_owned(), name.clone()]),
         (Some(Page::Answer(words, _)), _) => Some(words.clone()),
         (None, Place::Tab(tab)) => told::question(tab),
-        (Some(Page::Work(_) | Page::Works | Page::Help(_)), _)
+        (Some(Page::Work(_) | Page::Works | Page::Help(_) | Page::Row(..)), _)
         | (None, Place::Container | Place::Page | Place::Work | Place::Works) => None,
     }
 }
