@@ -96,20 +96,19 @@ impl Live {
             // Incus says the year 1 of one that does not run.
             .filter(|at| at.as_second() > 0);
         let size = |n: i64| u64::try_from(n).unwrap_or(0);
-        let root = first.expanded_devices.iter();
-        let root = root.filter(|(_, d)| d.get("path").is_some_and(|path| path == "/"));
-        let disk = root.map(|(name, _)| name).find_map(|name| state.disk.get(name));
-        let used = second.map(|(later, elapsed)| percent(&before, later, elapsed));
+        let disk = first.root(state).map(|disk| disk.bytes());
+        let (memory, memory_total) = state.memory.bytes();
+        let used = second.map(|(later, elapsed)| later.cpu.share_since(&before.cpu, elapsed));
         let autostart = first.expanded_config.get("boot.autostart");
         Self {
             started_at,
             uptime_seconds: started_at.map(|started| now.duration_since(started).as_secs().max(0)),
-            cpu_percent: used.flatten(),
+            cpu_percent: used.flatten().map(|share| tenths(share * 100.0)),
             cpu_seconds: tenths(Duration::from_nanos(size(state.cpu.usage)).as_secs_f64()),
-            memory_bytes: size(state.memory.usage),
-            memory_total_bytes: size(state.memory.total),
-            disk_bytes: disk.map(|disk| size(disk.usage)),
-            disk_total_bytes: disk.map(|disk| size(disk.total)).filter(|total| *total > 0),
+            memory_bytes: memory,
+            memory_total_bytes: memory_total,
+            disk_bytes: disk.map(|(used, _)| used),
+            disk_total_bytes: disk.and_then(|(_, total)| total),
             processes: size(state.processes),
             autostart: autostart.and_then(|value| value.parse().ok()),
         }
@@ -142,16 +141,6 @@ impl Live {
             None => "as it was before",
         }
     }
-}
-
-/// What was used between two looks, of what could have been.
-fn percent(before: &InstanceState, after: &InstanceState, elapsed: Duration) -> Option<f64> {
-    let used =
-        Duration::from_nanos(u64::try_from(after.cpu.usage.checked_sub(before.cpu.usage)?).ok()?);
-    let each_second = Duration::from_nanos(u64::try_from(after.cpu.allocated_time).ok()?);
-    let share = used.as_secs_f64() / (elapsed.as_secs_f64() * each_second.as_secs_f64());
-    // Two looks may be a little off.
-    share.is_finite().then(|| tenths(share.clamp(0.0, 1.0) * 100.0))
 }
 
 fn tenths(value: f64) -> f64 {
@@ -220,14 +209,6 @@ mod tests {
         let live = Live::read(&instance(&stopped), None, at(0));
         assert_eq!((live.started_at, live.uptime_seconds, live.cpu_percent), (None, None, None));
         assert_eq!((live.disk(), live.cpu(None)), (None, "-".to_owned()));
-        // It started anew between two looks, or both were at once, or nothing is allocated.
-        let (low, high) = (state(1), state(1 << 40));
-        let read =
-            |s: &serde_json::Value| serde_json::from_value::<InstanceState>(s.clone()).unwrap();
-        assert_eq!(percent(&read(&high), &read(&low), FIFTH), None);
-        assert_eq!(percent(&read(&low), &read(&low), Duration::ZERO), None);
-        assert_eq!(percent(&read(&low), &read(&high), FIFTH), Some(100.0));
-        assert_eq!(percent(&read(&stopped), &read(&stopped), FIFTH), None);
         let away: Instance = serde_json::from_value(json!({"name": "a", "state": null})).unwrap();
         assert_eq!(Live::read(&away, None, at(0)).autostart(), "as it was before");
     }

@@ -19,6 +19,7 @@ pub mod script;
 #[cfg(test)]
 mod tests;
 pub mod trust;
+mod used;
 mod websocket;
 
 pub use client::Client;
