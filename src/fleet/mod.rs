@@ -14,6 +14,7 @@ pub mod placement;
 pub mod provision;
 mod reserve;
 pub mod stack;
+pub mod usage;
 mod view;
 mod way;
 mod writer;
@@ -41,6 +42,7 @@ use self::{
     merge::{Driven, Merge},
     placement::{PlacementError, Wish},
     reserve::Reservations,
+    usage::{Meter, Usage},
     way::way_to,
     writer::{Orders, Report},
 };
@@ -78,6 +80,7 @@ struct Shared {
     home: HomeKeys,
     places: Reservations,
     jobs: Jobs,
+    meter: Meter,
     identity: Identity,
     tunnels: Tunnels,
     tasks: TaskTracker,
@@ -140,6 +143,7 @@ impl Fleet {
             home,
             places,
             jobs,
+            meter: Meter::default(),
             identity,
             tunnels: Tunnels::default(),
             tasks,
@@ -149,7 +153,9 @@ impl Fleet {
             let running = shared.spawn(driven.clone());
             shared.backends().running.insert(driven.config.name.clone(), running);
         }
-        Self { shared: Arc::new(shared) }
+        let shared = Arc::new(shared);
+        usage::start(&shared);
+        Self { shared }
     }
 
     /// Follows a new configuration: drivers of backends that are gone or reached in another way end,
@@ -193,6 +199,13 @@ impl Fleet {
         &self.shared.jobs
     }
 
+    /// What containers use, now and later. Hosts are asked for it only while somebody holds what is
+    /// returned.
+    #[must_use]
+    pub fn usage(&self) -> watch::Receiver<Arc<Usage>> {
+        self.shared.meter.watch()
+    }
+
     /// A fleet that nobody drives, for tests of what reads it.
     #[cfg(test)]
     pub(crate) fn fixed(inventory: watch::Receiver<Arc<Inventory>>) -> Self {
@@ -207,6 +220,7 @@ impl Fleet {
             home: HomeKeys::default(),
             places: Reservations::default(),
             jobs: Jobs::new(log, tasks.clone(), stop.clone()),
+            meter: Meter::default(),
             identity: Identity::fixed(),
             tunnels: Tunnels::default(),
             tasks,
