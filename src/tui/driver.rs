@@ -28,6 +28,7 @@ use crate::{
         context::Context,
         terminal::{Feed, Piece, Pty, Size, Terminal},
     },
+    fleet::usage::Usage,
     health::Health,
     model::{inventory::Inventory, text::printable},
 };
@@ -67,6 +68,8 @@ struct Waits {
     inventory: watch::Receiver<Arc<Inventory>>,
     health: watch::Receiver<Arc<Health>>,
     ledger: watch::Receiver<i64>,
+    /// It is read at each tick; that it is held has it measured.
+    usage: watch::Receiver<Arc<Usage>>,
     tick: Interval,
     ticks: u64,
     /// Something has to be drawn.
@@ -121,6 +124,7 @@ impl<'a> Screen<'a> {
             inventory: context.inventory.clone(),
             health: context.health.clone(),
             ledger: context.ledger.head(),
+            usage: context.fleet.usage(),
             tick,
             ticks: 0,
             dirty: true,
@@ -219,7 +223,7 @@ impl<'a> Screen<'a> {
         let mut actions = self.happen(Event::Tick(timestamp()));
         self.waits.dirty = was_dirty || is_moving;
         if is_asked {
-            actions.extend(wanted(&self.state).map(Action::Ask));
+            actions.extend(wanted(&self.state).into_iter().map(Action::Ask));
         }
         actions
     }
@@ -264,9 +268,11 @@ impl<'a> Screen<'a> {
     fn learn(&mut self, all: bool) {
         let context = self.fresh();
         let (inventory, health) = (context.snapshot(), Arc::clone(&context.health.borrow()));
+        let usage = Arc::clone(&self.waits.usage.borrow());
         let (sessions, bans) = ((context.sessions.live)(), context.guard.entries());
         let sources = Sources {
             inventory: &inventory,
+            usage: &usage,
             health: &health,
             sessions: &sessions,
             bans: &bans,
@@ -285,6 +291,7 @@ impl<'a> Screen<'a> {
             person: printable(&context.principal.name, MAX_STEP),
             alarms,
             rows: facts::rows(&sources, self.state.look),
+            about: facts::about(&sources),
             choices,
         };
         if facts != *self.state.facts {

@@ -8,12 +8,14 @@ use super::{
     keymap::Tab,
     table::{Row, Value},
     theme::{Look, Role},
+    uses::Used,
 };
 use crate::{
     command::{
         LiveSession,
         view::{age, size},
     },
+    fleet::usage::Usage,
     guard::book::Entry,
     health::{CheckHealth, Health, machine::State},
     model::{
@@ -31,6 +33,8 @@ const MAX_CELL: usize = 100;
 pub struct Sources<'a> {
     /// What runs where.
     pub inventory: &'a Inventory,
+    /// What containers use.
+    pub usage: &'a Usage,
     /// Which hosts are alive.
     pub health: &'a Health,
     /// Who is connected.
@@ -44,10 +48,15 @@ pub struct Sources<'a> {
 /// The rows of all screens but the ledger.
 #[must_use]
 pub fn rows(sources: &Sources<'_>, look: Look) -> BTreeMap<Tab, Vec<Row>> {
-    let Sources { inventory, health, sessions, bans, now } = sources;
-    let counts = counts(sessions);
+    let Sources { inventory, usage, health, sessions, bans, now } = sources;
+    let visits = visits(sessions);
     let containers = inventory.containers();
-    let containers = containers.map(|c| container(c, inventory, &counts, (*now, look))).collect();
+    let containers = containers
+        .map(|c| {
+            let used = used(c, inventory, usage);
+            container(c, inventory, (&visits, &used), (*now, look))
+        })
+        .collect();
     let hosts = inventory.backends.iter();
     let hosts = hosts.map(|b| host(b, health, (*now, look))).collect();
     BTreeMap::from([
@@ -58,14 +67,44 @@ pub fn rows(sources: &Sources<'_>, look: Look) -> BTreeMap<Tab, Vec<Row>> {
     ])
 }
 
-fn counts(sessions: &[LiveSession]) -> BTreeMap<&ContainerName, usize> {
-    let mut counts = BTreeMap::new();
+/// What is known of a container beyond its row.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct About {
+    /// What it uses.
+    pub used: Used,
+    /// The sessions that lead to it, by the ids of their rows.
+    pub sessions: Vec<String>,
+}
+
+/// That of each container, by name.
+#[must_use]
+pub fn about(sources: &Sources<'_>) -> BTreeMap<String, About> {
+    let Sources { inventory, usage, sessions, .. } = sources;
+    let mut visits = visits(sessions);
+    let about = inventory.containers().map(|container| {
+        let sessions = visits.remove(&container.name).unwrap_or_default();
+        let sessions = sessions.into_iter().map(|id| id.to_string()).collect();
+        let about = About { used: used(container, inventory, usage), sessions };
+        (container.name.to_string(), about)
+    });
+    about.collect()
+}
+
+fn used(container: &Container, inventory: &Inventory, usage: &Usage) -> Used {
+    let backend = inventory.backend(&container.backend);
+    let is_current = backend.is_some_and(|b| matches!(b.presence, Presence::Up { .. }));
+    Used::new(container, usage.of(container), is_current)
+}
+
+/// The sessions of each container.
+fn visits(sessions: &[LiveSession]) -> BTreeMap<&ContainerName, Vec<u64>> {
+    let mut visits: BTreeMap<_, Vec<u64>> = BTreeMap::new();
     for session in sessions {
         if let [container] = session.containers.as_slice() {
-            *counts.entry(container).or_default() += 1;
+            visits.entry(container).or_default().push(session.id);
         }
     }
-    counts
+    visits
 }
 
 fn text(text: impl AsRef<str>) -> Value {
@@ -93,7 +132,7 @@ fn since(then: Option<Timestamp>, now: Timestamp) -> Value {
 fn container(
     container: &Arc<Container>,
     inventory: &Inventory,
-    counts: &BTreeMap<&ContainerName, usize>,
+    (visits, used): (&BTreeMap<&ContainerName, Vec<u64>>, &Used),
     (now, look): (Timestamp, Look),
 ) -> Row {
     let backend = inventory.backend(&container.backend);
@@ -112,12 +151,9 @@ fn container(
         None if is_current => Value::new(format!("{glyph} {word}"), role),
         None => Value::new(format!("{glyph} {word}?"), Role::Faint),
     };
-    let limit = |key: &str| match container.config.get(key).filter(|value| !value.is_empty()) {
-        Some(value) => text(value),
-        None => faint("-"),
-    };
+    let [cpu, memory, disk] = used.cells();
     let made = container.label("created-at").and_then(|text| text.parse().ok());
-    let sessions = counts.get(&container.name).copied().unwrap_or(0);
+    let sessions = visits.get(&container.name).map_or(0, Vec::len);
     Row {
         id: container.name.to_string(),
         cells: vec![
@@ -126,9 +162,9 @@ fn container(
             state,
             text(container.backend.as_str()),
             container.addresses.first().map_or_else(|| faint("-"), |ip| text(ip.to_string())),
-            limit("limits.cpu"),
-            limit("limits.memory"),
-            limit("root.size"),
+            cpu,
+            memory,
+            disk,
             count(u64::try_from(sessions).unwrap_or(u64::MAX)),
             since(made, now),
         ],

@@ -58,14 +58,14 @@ const fn history(title: &'static str, least: u16, most: u16, rank: u8) -> Column
 
 const CONTAINERS: &[Column] = &[
     column("NAME", 13, 32, 0),
-    column("OWNER", 9, 32, 5),
+    column("OWNER", 9, 32, 6),
     column("STATE", 18, 24, 1),
     column("HOST", 8, 20, 3),
     column("ADDRESS", 11, 39, 7),
-    number("CPU", 8, 24, 2),
-    number("MEMORY", 9, 30, 2),
-    number("DISK", 9, 30, 4),
-    number("SESS", 4, 4, 6),
+    number("CPU", 10, 24, 2),
+    number("MEMORY", 12, 30, 2),
+    number("DISK", 12, 30, 4),
+    number("SESS", 4, 4, 5),
     number("AGE", 4, 5, 8),
 ];
 

@@ -17,6 +17,7 @@ pub mod surface;
 pub mod table;
 pub mod theme;
 pub mod update;
+pub mod uses;
 
 #[cfg(test)]
 mod tests;

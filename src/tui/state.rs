@@ -23,6 +23,8 @@ pub struct Facts {
     pub alarms: Vec<String>,
     /// The rows of each screen, as far as they are known without asking.
     pub rows: BTreeMap<Tab, Vec<Row>>,
+    /// What is known of each container beyond its row.
+    pub about: BTreeMap<String, super::facts::About>,
     /// What there is to choose from when a container is made.
     pub choices: super::choices::Choices,
 }
@@ -55,6 +57,8 @@ pub enum Page {
 pub struct Answer {
     /// What was said last; nothing yet.
     pub said: Option<Result<Arc<Report>, Failure>>,
+    /// What the ledger says of the same, on a page that shows it.
+    pub ledger: Option<Result<Arc<Report>, Failure>>,
     /// First line on the screen.
     pub top: usize,
 }
