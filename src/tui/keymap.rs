@@ -92,6 +92,8 @@ pub enum Intent {
     Works,
     /// Ask work to stop.
     Halt,
+    /// See what work on a container said.
+    Logs,
     /// Do something.
     Do(Deed),
 }
@@ -319,6 +321,7 @@ const CONTAINER: &[Binding] = &[
     bind("A", &[char('A')], Intent::Do(Deed::RemoveCollaborator), "remove collaborator"),
     hint(9, "n", &[char('n')], Intent::Do(Deed::AddKey), "add key"),
     bind("N", &[char('N')], Intent::Do(Deed::RemoveKey), "remove key"),
+    bind("L", &[char('L')], Intent::Logs, "logs"),
 ];
 
 const HOSTS: &[Binding] = &[

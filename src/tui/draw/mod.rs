@@ -1,6 +1,7 @@
 //! The screen, from the state. Pure.
 
 mod asked;
+mod container;
 mod page;
 
 use ratatui::{

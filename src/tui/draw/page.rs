@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
-use super::Canvas;
+use super::{Canvas, container};
 use crate::{
     command::{
         failure::Failure,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// A line, in pieces that mean different things.
-type Text = Vec<(String, Role)>;
+pub(super) type Text = Vec<(String, Role)>;
 
 /// Cells at the left of every page, and at its right.
 const MARGIN: u16 = 2;
@@ -82,7 +82,8 @@ fn title(page: &Page, state: &State) -> String {
 pub(super) fn lines(state: &State) -> Vec<Text> {
     let room = usize::from(state.size.columns.saturating_sub(2 * MARGIN));
     match state.pages.last() {
-        Some(Page::Container(_, answer) | Page::Answer(_, answer)) => answered(answer, room),
+        Some(Page::Container(name, answer)) => container::lines(state, name, answer, room),
+        Some(Page::Answer(_, answer)) => answered(answer, room),
         Some(Page::Work(id)) => {
             state.work(*id).map(|work| work_lines(work, state, room)).unwrap_or_default()
         }

@@ -81,6 +81,14 @@ pub(super) fn begin(state: &mut State, deed: Deed) -> Vec<Action> {
     }
 }
 
+/// Shows what work on a container said, and goes on while it does.
+pub(super) fn logs(state: &mut State) -> Vec<Action> {
+    match chosen(state).as_slice() {
+        [id, ..] => run(state, vec!["logs".to_owned(), id.clone()], true),
+        [] => Vec::new(),
+    }
+}
+
 fn chosen(state: &State) -> Vec<String> {
     match state.pages.last() {
         None => state.table().map(crate::tui::table::Table::chosen).unwrap_or_default(),

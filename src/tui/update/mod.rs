@@ -139,6 +139,9 @@ fn on_answer(state: &mut State, words: &Words, result: &Result<Arc<Report>, Fail
             Page::Container(name, answer) if words[..] == ["info", name.as_str()] => {
                 answer.said = Some(result.clone());
             }
+            Page::Container(name, answer) if *words == told::ledger_of(name) => {
+                answer.ledger = Some(result.clone());
+            }
             Page::Answer(asked, answer) if asked == words => answer.said = Some(result.clone()),
             Page::Container(..)
             | Page::Answer(..)
@@ -243,6 +246,7 @@ fn on_intent(state: &mut State, intent: Intent) -> Vec<Action> {
                 return vec![Action::Stop(*id)];
             }
         }
+        Intent::Logs => return deed::logs(state),
         Intent::Do(deed) => return deed::begin(state, deed),
     }
     Vec::new()
@@ -327,7 +331,7 @@ fn open(state: &mut State) -> Vec<Action> {
 /// To the page of a container.
 pub fn enter(state: &mut State, name: &str) -> Vec<Action> {
     state.pages.push(Page::Container(name.to_owned(), Answer::default()));
-    vec![Action::Ask(vec!["info".to_owned(), name.to_owned()])]
+    wanted(state).into_iter().map(Action::Ask).collect()
 }
 
 fn arrange(state: &mut State, intent: Intent) {
@@ -399,12 +403,14 @@ pub fn is_asking(state: &State) -> bool {
 
 /// Where somebody is, for what is asked for on her behalf.
 #[must_use]
-pub fn wanted(state: &State) -> Option<Words> {
+pub fn wanted(state: &State) -> Vec<Words> {
     match (state.pages.last(), state.place()) {
-        (Some(Page::Container(name, _)), _) => Some(vec!["info".to_owned(), name.clone()]),
-        (Some(Page::Answer(words, _)), _) => Some(words.clone()),
-        (None, Place::Tab(tab)) => told::question(tab),
+        (Some(Page::Container(name, _)), _) => {
+            vec![vec!["info".to_owned(), name.clone()], told::ledger_of(name)]
+        }
+        (Some(Page::Answer(words, _)), _) => vec![words.clone()],
+        (None, Place::Tab(tab)) => told::question(tab).into_iter().collect(),
         (Some(Page::Work(_) | Page::Works | Page::Help(_) | Page::Row(..)), _)
-        | (None, Place::Container | Place::Page | Place::Work | Place::Works) => None,
+        | (None, Place::Container | Place::Page | Place::Work | Place::Works) => Vec::new(),
     }
 }

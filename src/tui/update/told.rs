@@ -19,6 +19,9 @@ use crate::{
 /// Rows that are asked for.
 const MANY: &str = "200";
 
+/// The same of one container.
+const FEW: &str = "20";
+
 /// Longest text of a cell, in characters.
 const MAX_CELL: usize = 300;
 
@@ -30,6 +33,11 @@ pub(super) fn question(tab: Tab) -> Option<Words> {
         Tab::Containers | Tab::Hosts | Tab::Guard => return None,
     };
     Some(words.iter().map(|word| (*word).to_owned()).collect())
+}
+
+/// What has to be asked for the end of a container's page.
+pub(super) fn ledger_of(name: &str) -> Words {
+    ["audit", name, "--limit", FEW].map(str::to_owned).into()
 }
 
 /// Puts what was told where it is shown.
