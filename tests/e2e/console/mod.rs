@@ -3,6 +3,7 @@
 mod adopt;
 mod audit;
 mod backend;
+mod busy;
 mod choice;
 mod collaborator;
 mod create;
