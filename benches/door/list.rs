@@ -61,11 +61,12 @@ fn time(act: impl FnOnce()) -> f64 {
     begun.elapsed().as_secs_f64() * 1e3
 }
 
-/// Containers that never ran; removed when dropped.
-struct Instances;
+/// Containers that never ran, `listed-BACKEND-NUMBER`; removed when dropped.
+pub struct Instances;
 
 impl Instances {
-    fn make(scene: &Scene, each: usize) -> Self {
+    /// Makes so many on each of two backends.
+    pub fn make(scene: &Scene, each: usize) -> Self {
         remove();
         let key = fs::read_to_string(scene.dir.join("alice.pub")).unwrap();
         thread::scope(|scope| {

@@ -5,7 +5,7 @@
 //! which nothing is kept; a full run writes `docs/benchmarks.md`. `outages` as the first argument
 //! plays nothing but the hosts that die, `console` nothing but commands, `loads` nothing but what strangers
 //! do, `guard` nothing but the first of that, `record` nothing but terminals that are recorded and watched,
-//! `files` nothing but what it costs to see which files are moved; each is told of.
+//! `files` nothing but what it costs to see which files are moved, `tui` nothing but screens; each is told of.
 
 #![allow(
     clippy::unwrap_used,
@@ -43,6 +43,7 @@ mod record;
 mod report;
 mod scene;
 mod strangers;
+mod tui;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -115,6 +116,7 @@ fn main() {
             strangers::LOG_IN => return strangers::log_in(rest),
             strangers::STALL => return strangers::stall(rest),
             record::ALONE => return records(&effort(&arguments)),
+            tui::ALONE => return screens(&effort(&arguments)),
             loads::GUARD => return println!("{}", loads::render(&loads::guard(&Scene::set()))),
             loads::LOADS => return println!("{}", loads::render(&loads::measure(&Scene::set()))),
             loads::FLOOD => return println!("{}", loads::render(&loads::flood(&Scene::set()))),
@@ -133,6 +135,7 @@ fn main() {
     let flows = flow::measure(&scene, &effort);
     let echoes = echo::measure(&scene, &effort);
     let records = record::measure(&scene, &effort);
+    let screens = tui::measure(&scene, &effort);
     let logins = login::measure(&scene, &effort);
     let agent = login::with_agent(&scene, &effort);
     let rates = rate::measure(&scene, &effort);
@@ -146,6 +149,7 @@ fn main() {
         flows,
         echoes,
         records,
+        screens,
         logins,
         agent,
         rates,
@@ -177,6 +181,14 @@ fn console(effort: &Effort) {
 /// Measures terminals alone, and tells of them.
 fn records(effort: &Effort) {
     println!("{}", record::render(&record::measure(&Scene::set(), effort)));
+}
+
+/// Measures screens alone, and tells of them.
+fn screens(effort: &Effort) {
+    let screens = tui::measure(&Scene::set(), effort);
+    let mut out = report::table("Aims", &["aim", "found", ""]);
+    screens.aims(&mut out);
+    println!("{out}\n{}", screens.render());
 }
 
 fn effort(arguments: &[String]) -> Effort {

@@ -15,6 +15,7 @@ use crate::{
     rate::{PER_SECOND, Rate},
     record::{self, Records},
     scene::Way,
+    tui::Screens,
 };
 
 /// Everything a run has found out.
@@ -22,6 +23,7 @@ pub struct Results {
     pub flows: BTreeMap<Key, Vec<Flow>>,
     pub echoes: Echoes,
     pub records: Records,
+    pub screens: Screens,
     pub logins: Logins,
     pub agent: Vec<f64>,
     pub rates: Vec<Rate>,
@@ -102,6 +104,7 @@ pub fn render(results: &Results) -> String {
     out += &results.cpu();
     out += &results.keystrokes();
     out += &record::render(&results.records);
+    out += &results.screens.render();
     out += &results.login_times();
     out += &results.login_rates();
     out += &results.created();
@@ -214,6 +217,7 @@ impl Results {
         aim(&mut out, "the page is served after that, worst, s: under 1", page, AtMost(1.0));
         let what = "a site is away without the host's boot, worst, s: under 7";
         aim(&mut out, what, worst(Timeline::own), AtMost(7.0));
+        self.screens.aims(&mut out);
         let idle = &self.idle[0];
         aim(&mut out, "KiB per idle session: at most 8", idle.per_session(), AtMost(8.0));
         aim(&mut out, "MiB of an idle process: under 16", idle.empty / 1024.0, AtMost(16.0));

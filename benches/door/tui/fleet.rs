@@ -1,0 +1,169 @@
+//! What a screen is measured with: 2,000 containers that are only remembered, 50 that change, and a host
+//! that hangs.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    net::IpAddr,
+    path::Path,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+use containarium::{
+    model::container::Status,
+    store::inventory::{Cached, CachedBackend, CachedContainer},
+};
+
+use crate::{
+    harness::{Sentinel, backend_section, config, lab, lab_command},
+    list::Instances,
+    scene::Scene,
+};
+
+/// Port of the sentinel with this fleet.
+pub const PORT: u16 = 2231;
+
+/// Containers of a host that is away, and is remembered.
+pub const MANY: usize = 2000;
+
+/// Containers that change, half of them on each of two hosts.
+pub const CHANGING: usize = 50;
+
+/// When the host that is away was last seen, in seconds since 1970: long ago, so that its age stays.
+const LONG_AGO: i64 = 1_600_000_000;
+
+/// A sentinel with such a fleet.
+pub struct Fleet {
+    pub sentinel: Sentinel,
+    _instances: Instances,
+}
+
+impl Fleet {
+    pub fn make(scene: &Scene) -> Self {
+        eprintln!("making {CHANGING} containers that change");
+        let instances = Instances::make(scene, CHANGING / 2);
+        let state = scene.dir.join(format!("state-{PORT}"));
+        fs::create_dir_all(&state).unwrap();
+        remember(&state.join("inventory.json"));
+        // An address of the hosts' network at which nobody is.
+        let away = backend_section("b2")
+            .replace("\"b2\"", "\"away\"")
+            .replace(lab().get("LAB_B2_ADDRESS"), "198.51.100.99");
+        let sections = backend_section("b3") + &away;
+        let config = config(&scene.dir, PORT, &sections);
+        let sentinel = Sentinel::spawn(&scene.dir, "tui", &config);
+        sentinel.wait_log("listening");
+        let last = format!("remembered-{:04}", MANY - 1);
+        sentinel.wait_until_listed(&["listed-b1-0", "listed-b2-0", &last]);
+        Self { sentinel, _instances: instances }
+    }
+}
+
+fn byte(number: usize) -> u8 {
+    u8::try_from(number).unwrap()
+}
+
+fn remember(file: &Path) {
+    let container = |number: usize| CachedContainer {
+        name: format!("remembered-{number:04}").parse().unwrap(),
+        status: Status::Running,
+        addresses: vec![IpAddr::from([10, 0, byte(number / 250), byte(number % 250)])],
+        config: BTreeMap::from([
+            ("user.containarium.owner".to_owned(), format!("person{}", number % 100)),
+            ("limits.cpu".to_owned(), (1 + number % 8).to_string()),
+            ("limits.memory".to_owned(), format!("{}GiB", 1 + number % 16)),
+        ]),
+    };
+    let containers = (0..MANY).map(container).collect();
+    let backend = CachedBackend { refreshed: Some(LONG_AGO), containers };
+    Cached::new(BTreeMap::from([("away".parse().unwrap(), backend)])).save(file).unwrap();
+}
+
+/// Limits of all containers that change, turned to the next number again and again.
+pub struct Changes {
+    stop: Arc<AtomicBool>,
+    made: Arc<AtomicUsize>,
+    begun: Instant,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Changes {
+    pub fn begin() -> Self {
+        let (stop, made) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let threads = ["b1", "b2"].map(|backend| {
+            let (stop, made) = (Arc::clone(&stop), Arc::clone(&made));
+            thread::spawn(move || {
+                for round in (100..).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                    change(backend, round);
+                    made.fetch_add(CHANGING / 2, Ordering::Relaxed);
+                }
+            })
+        });
+        Self { stop, made, begun: Instant::now(), threads: threads.into() }
+    }
+
+    /// Changes a second so far.
+    pub fn rate(&self) -> f64 {
+        self.made.load(Ordering::Relaxed) as f64 / self.begun.elapsed().as_secs_f64()
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Gives each container this much memory; one program and one connection for all, for fifty programs
+/// would take the machine for themselves.
+fn change(backend: &str, mib: usize) {
+    let socket = lab().get(&format!("LAB_{}_INCUS_SOCKET", backend.to_uppercase()));
+    let each = (0..CHANGING / 2).map(|number| {
+        format!(
+            "url = \"http://incus/1.0/instances/listed-{backend}-{number}-container\"\n\
+             unix-socket = \"{socket}\"\nrequest = \"PATCH\"\noutput = \"/dev/null\"\n\
+             silent\nfail\ndata = \"{{\\\"config\\\":{{\\\"limits.memory\\\":\\\"{mib}MiB\\\"}}}}\"\n"
+        )
+    });
+    let requests = each.collect::<Vec<_>>().join("next\n");
+    let mut curl = Command::new("curl").args(["-K", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    curl.stdin.take().unwrap().write_all(requests.as_bytes()).unwrap();
+    assert!(curl.wait().unwrap().success(), "{backend} changes its containers");
+}
+
+/// b3, whose Incus and sshd do nothing any more, without a word.
+pub struct Hung(Vec<String>);
+
+impl Hung {
+    pub fn hang() -> Self {
+        let known = lab_command(&["env"]).output().unwrap();
+        let known = String::from_utf8_lossy(&known.stdout).into_owned();
+        let of = |name: &str| known.lines().find_map(|line| line.strip_prefix(name));
+        let pids =
+            ["LAB_B3_INCUSD_PID=", "LAB_B3_SSHD_PID="].map(|name| of(name).unwrap().to_owned());
+        let hung = Self(pids.into());
+        hung.signal("-STOP");
+        hung
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(name).args(&self.0).status().unwrap();
+        assert!(status.success(), "{name} {:?}", self.0);
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        self.signal("-CONT");
+    }
+}
