@@ -175,6 +175,18 @@ impl<'a> Screen<'a> {
                     self.happen(Event::Size(size))
                 }
                 Some(event) = waits.told.recv() => self.happen(event),
+                // All places free: the last frame was taken. Before news, so that a key is seen at once
+                // while a fleet changes all the time.
+                free = output.reserve_many(output.max_capacity()), if waits.dirty => {
+                    let Ok(mut free) = free else { return End::Left };
+                    waits.dirty = false;
+                    let state = &self.state;
+                    let frame = self.surface.frame(|buffer| draw(state, buffer));
+                    if let (false, Some(place)) = (frame.is_empty(), free.next()) {
+                        place.send(Piece::Stdout(frame.into()));
+                    }
+                    Vec::new()
+                }
                 () = until(waits.news) => {
                     waits.news = None;
                     self.learn(true);
@@ -196,17 +208,6 @@ impl<'a> Screen<'a> {
                     Vec::new()
                 }
                 _ = waits.tick.tick() => self.tick(),
-                // All places free: the last frame was taken.
-                free = output.reserve_many(output.max_capacity()), if waits.dirty => {
-                    let Ok(mut free) = free else { return End::Left };
-                    waits.dirty = false;
-                    let state = &self.state;
-                    let frame = self.surface.frame(|buffer| draw(state, buffer));
-                    if let (false, Some(place)) = (frame.is_empty(), free.next()) {
-                        place.send(Piece::Stdout(frame.into()));
-                    }
-                    Vec::new()
-                }
                 Some(_) = self.tasks.join_next() => Vec::new(),
             };
         }
