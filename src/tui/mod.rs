@@ -20,4 +20,6 @@ pub mod update;
 pub mod uses;
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
