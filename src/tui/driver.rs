@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,7 @@ use super::{
     draw::draw,
     facts::{self, Sources},
     input::{Decoder, Input},
+    pace::{ASK, Pace},
     state::{Facts, State, Words, WorkId},
     surface::{LEAVE, Surface},
     theme::Look,
@@ -37,11 +38,17 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 const ASK_AGAIN: u64 = 5;
 
-/// Between two readings of a fleet that changes all the time.
+/// Between two readings of a fleet that changes all the time, at least; four times what the last one
+/// took, so that keys find the task free; at most.
 const SETTLE: Duration = Duration::from_millis(100);
+const SETTLE_MOST: Duration = Duration::from_millis(500);
 
 /// What tasks have said and nobody has read yet.
 const EVENTS: usize = 64;
+
+/// How long the last answers of a terminal are waited for when it is left: what comes later is taken for
+/// something that was typed.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Longest line of work, in characters.
 const MAX_STEP: usize = 400;
@@ -52,6 +59,9 @@ struct Screen<'a> {
     state: State,
     surface: Surface,
     decoder: Decoder,
+    pace: Pace,
+    /// What its clock counts from.
+    begun: Instant,
     tasks: JoinSet<()>,
     events: mpsc::Sender<Event>,
     stops: Vec<(WorkId, CancellationToken)>,
@@ -78,6 +88,7 @@ struct Waits {
     recorded: bool,
     /// When the fleet is looked at again.
     news: Option<Instant>,
+    settle: Duration,
     /// When the start of a sequence is a key by itself.
     escape: Option<Instant>,
 }
@@ -130,6 +141,7 @@ impl<'a> Screen<'a> {
             dirty: true,
             recorded: false,
             news: None,
+            settle: SETTLE,
             escape: None,
         };
         Self {
@@ -137,6 +149,8 @@ impl<'a> Screen<'a> {
             state: State::new(first, look, timestamp()),
             surface: Surface::new(first),
             decoder: Decoder::default(),
+            pace: Pace::default(),
+            begun: now(),
             tasks: JoinSet::new(),
             events,
             stops: Vec::new(),
@@ -144,6 +158,20 @@ impl<'a> Screen<'a> {
             due: Vec::new(),
             waits,
         }
+    }
+
+    /// Reads what the terminal still answers before somebody else does.
+    async fn last_words(&mut self, input: &mut mpsc::Receiver<Bytes>) {
+        let end = now() + LAST_WORDS;
+        while self.pace.is_waiting()
+            && let Ok(Some(bytes)) = timeout_at(end, input.recv()).await
+        {
+            let inputs = bytes.iter().filter_map(|byte| self.decoder.feed(*byte));
+            for _ in inputs.filter(|input| *input == Input::Ready) {
+                self.pace.on_answer(self.begun.elapsed());
+            }
+        }
+        self.pace = Pace::default();
     }
 
     async fn serve(
@@ -154,9 +182,11 @@ impl<'a> Screen<'a> {
         loop {
             for action in std::mem::take(&mut self.due) {
                 if let Some(end) = self.act(action) {
+                    self.last_words(input).await;
                     return end;
                 }
             }
+            let may_draw = self.waits.dirty && self.pace.is_open(self.begun.elapsed());
             let waits = &mut self.waits;
             self.due = tokio::select! {
                 biased;
@@ -177,29 +207,34 @@ impl<'a> Screen<'a> {
                 Some(event) = waits.told.recv() => self.happen(event),
                 // All places free: the last frame was taken. Before news, so that a key is seen at once
                 // while a fleet changes all the time.
-                free = output.reserve_many(output.max_capacity()), if waits.dirty => {
+                free = output.reserve_many(output.max_capacity()), if may_draw => {
                     let Ok(mut free) = free else { return End::Left };
                     waits.dirty = false;
                     let state = &self.state;
-                    let frame = self.surface.frame(|buffer| draw(state, buffer));
+                    let mut frame = self.surface.frame(|buffer| draw(state, buffer));
                     if let (false, Some(place)) = (frame.is_empty(), free.next()) {
+                        if self.pace.send(frame.len(), self.begun.elapsed()) {
+                            frame.push_str(ASK);
+                        }
                         place.send(Piece::Stdout(frame.into()));
                     }
                     Vec::new()
                 }
                 () = until(waits.news) => {
                     waits.news = None;
+                    let begun = now();
                     self.learn(true);
+                    self.waits.settle = (begun.elapsed() * 4).clamp(SETTLE, SETTLE_MOST);
                     Vec::new()
                 }
                 Ok(()) = waits.inventory.changed() => {
                     waits.inventory.mark_unchanged();
-                    waits.news = waits.news.or_else(|| Some(now() + SETTLE));
+                    waits.news = waits.news.or_else(|| Some(now() + waits.settle));
                     Vec::new()
                 }
                 Ok(()) = waits.health.changed() => {
                     waits.health.mark_unchanged();
-                    waits.news = waits.news.or_else(|| Some(now() + SETTLE));
+                    waits.news = waits.news.or_else(|| Some(now() + waits.settle));
                     Vec::new()
                 }
                 Ok(()) = waits.ledger.changed() => {
@@ -242,7 +277,15 @@ impl<'a> Screen<'a> {
     fn typed(&mut self, bytes: &[u8]) -> Vec<Action> {
         let inputs: Vec<Input> = bytes.iter().filter_map(|byte| self.decoder.feed(*byte)).collect();
         self.waits.escape = self.decoder.patience().map(|time| now() + time);
-        inputs.into_iter().flat_map(|input| self.happen(Event::Input(input))).collect()
+        let mut actions = Vec::new();
+        for input in inputs {
+            if input == Input::Ready {
+                self.pace.on_answer(self.begun.elapsed());
+            } else {
+                actions.extend(self.happen(Event::Input(input)));
+            }
+        }
+        actions
     }
 
     fn happen(&mut self, event: Event) -> Vec<Action> {

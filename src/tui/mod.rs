@@ -12,6 +12,7 @@ pub mod input;
 pub mod keymap;
 pub mod layout;
 pub mod line;
+pub mod pace;
 pub mod state;
 pub mod surface;
 pub mod table;

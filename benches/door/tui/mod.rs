@@ -39,6 +39,9 @@ const HURRY: Duration = Duration::from_millis(7);
 /// After this time a screen that was entered has asked for all that it shows.
 const SETTLED: Duration = Duration::from_secs(3);
 
+/// How long pages are turned on a slow terminal.
+const TURNING: Duration = Duration::from_secs(15);
+
 const PAGE_DOWN: &str = "\x1b[6~";
 const PAGE_UP: &str = "\x1b[5~";
 
@@ -115,7 +118,7 @@ async fn screens(scene: &Scene, fleet: &Fleet, effort: &Effort) -> Screens {
     echoes.push(("a row, while 50 containers change", rows(&mut seat, effort.keys).await.0));
     drop(seat);
     let rate = changes.rate();
-    let slow = slow(scene, fleet, effort).await;
+    let slow = slow(scene, fleet).await;
     drop(changes);
     Screens { first, echoes, cursor, idle, idle_hosts, busy, changes: rate, slow }
 }
@@ -158,14 +161,14 @@ async fn letters(seat: &mut Seat, words: usize) -> Vec<f64> {
 }
 
 /// Somebody far away who turns pages five times a second, and then goes to the last row.
-async fn slow(scene: &Scene, fleet: &Fleet, effort: &Effort) -> Slow {
-    eprintln!("screens: a slow terminal, {} s", effort.stall.as_secs());
+async fn slow(scene: &Scene, fleet: &Fleet) -> Slow {
+    eprintln!("screens: a slow terminal");
     let (mut seat, _) = Seat::take(scene, PORT, SMALL, "listed-b1-0").await;
     seat.look(SETTLED).await;
     let (before, taken) = (resident_kib(fleet.sentinel.pid()), seat.taken());
     seat.slow_down(SLOW);
     let (begun, mut keys) = (Instant::now(), [PAGE_DOWN, PAGE_UP].into_iter().cycle());
-    while begun.elapsed() < effort.stall {
+    while begun.elapsed() < TURNING {
         seat.type_ahead(keys.next().unwrap()).await;
         seat.look(Duration::from_millis(200)).await;
     }
@@ -238,10 +241,11 @@ impl Screens {
             "| one row up or down | {:.0} | – |\n\nA terminal has 200 columns and 60 rows, and an emulator \
              says what is seen on it. {MANY} containers are remembered of a host that is away, 50 are real: \
              {:.1} changes a second were made to them. A slow terminal, 80 columns and 24 rows, takes {SLOW} \
-             bytes a second while pages are turned five times a second: it was sent {bytes:.0} bytes, the \
+             bytes a second while pages are turned five times a second for {} s: it was sent {bytes:.0} bytes, the \
              last key was seen after {:.1} s, and the sentinel grew by {grown:.0} KiB.\n",
             self.cursor,
             self.changes,
+            TURNING.as_secs(),
             late / 1e3,
         )
         .unwrap();

@@ -20,6 +20,9 @@ use crate::{harness::lab, idle::AnyKey, scene::Scene};
 /// What is waited for has to be seen within this time; nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// ECMA-48: are you well? A terminal answers it.
+const ASK: &[u8] = b"\x1b[5n";
+
 /// What came within some time.
 #[derive(Debug, Clone, Copy)]
 pub struct Traffic {
@@ -40,6 +43,8 @@ pub struct Seat {
     slow: Option<usize>,
     /// When she takes the next.
     ready: Instant,
+    /// Questions that the terminal has read and not answered.
+    asked: usize,
 }
 
 impl Seat {
@@ -71,6 +76,7 @@ impl Seat {
             taken: 0,
             slow: None,
             ready: begun,
+            asked: 0,
         };
         let seen = seat.until(|screen| screen.contents().contains(shown)).await;
         (seat, millis(seen - begun))
@@ -131,20 +137,32 @@ impl Seat {
     async fn next(&mut self) -> Instant {
         loop {
             sleep_until(self.ready.into()).await;
+            self.answer().await;
             match self.channel.wait().await {
                 Some(ChannelMsg::Data { data }) => {
                     let seen = Instant::now();
                     self.taken += data.len();
                     self.emulator.process(&data);
-                    if let Some(bytes) = self.slow {
-                        self.ready =
-                            seen + Duration::from_secs_f64(data.len() as f64 / bytes as f64);
+                    self.asked += data.windows(ASK.len()).filter(|bytes| *bytes == ASK).count();
+                    match self.slow {
+                        Some(bytes) => {
+                            let time = data.len() as f64 / bytes as f64;
+                            self.ready = seen + Duration::from_secs_f64(time);
+                        }
+                        None => self.answer().await,
                     }
                     return seen;
                 }
                 Some(_) => {}
                 None => panic!("the screen ended\n{}", self.emulator.screen().contents()),
             }
+        }
+    }
+
+    /// As a terminal does that has come to such a question.
+    async fn answer(&mut self) {
+        for _ in 0..std::mem::take(&mut self.asked) {
+            self.type_ahead("\x1b[0n").await;
         }
     }
 }

@@ -14,6 +14,8 @@ pub enum Input {
     Mouse(Mouse),
     /// Text was pasted (xterm's bracketed paste); what is longer than [`MAX_PASTE`] is cut.
     Paste(String),
+    /// The terminal is well, and has come so far (DSR 0).
+    Ready,
 }
 
 /// A key and what was held with it.
@@ -234,7 +236,7 @@ fn escape(byte: u8) -> (State, Option<Input>) {
         _ => {
             let alt = single_byte(byte).map(|input| match input {
                 Input::Key(key) => Input::Key(Key { alt: true, ..key }),
-                other @ (Input::Mouse(_) | Input::Paste(_)) => other,
+                other @ (Input::Mouse(_) | Input::Paste(_) | Input::Ready) => other,
             });
             (State::Ground, alt)
         }
@@ -285,8 +287,10 @@ fn control(mut sequence: Vec<u8>, byte: u8) -> (State, Option<Input>) {
 }
 
 fn meaning(sequence: &[u8], last: u8) -> Option<Input> {
-    if let [b'<', report @ ..] = sequence {
-        return mouse(report, last);
+    match (sequence, last) {
+        ([b'<', report @ ..], _) => return mouse(report, last),
+        (b"0", b'n') => return Some(Input::Ready),
+        _ => {}
     }
     let mut numbers = sequence.split(|b| *b == b';').map(|part| {
         // Behind a colon stand details of one number.

@@ -209,6 +209,8 @@ fn on_input(state: &mut State, input: Input) -> Vec<Action> {
             Vec::new()
         }
         Input::Mouse(mouse) => on_mouse(state, mouse),
+        // The driver's business.
+        Input::Ready => Vec::new(),
     }
 }
 
