@@ -160,17 +160,13 @@ impl Decoder {
         input
     }
 
-    /// How long to wait for more before [`Self::give_up`]; `None`: nothing has begun that a lone key
-    /// could be.
+    /// How long to wait for more before [`Self::give_up`]; `None`: nothing has begun that a key could
+    /// be, alone or with Alt.
     #[must_use]
     pub fn patience(&self) -> Option<Duration> {
         match self.state {
-            State::Escape | State::Single | State::Control(_) => Some(ESCAPE),
-            State::Ground
-            | State::Text { .. }
-            | State::OldMouse(_)
-            | State::Character { .. }
-            | State::Paste(_) => None,
+            State::Escape | State::Single | State::Control(_) | State::Text { .. } => Some(ESCAPE),
+            State::Ground | State::OldMouse(_) | State::Character { .. } | State::Paste(_) => None,
         }
     }
 
@@ -183,9 +179,8 @@ impl Decoder {
             State::Control(sequence) if sequence.is_empty() => {
                 Some(key(Code::Char('['), false, true))
             }
-            State::Control(_) => None,
+            State::Control(_) | State::Text { .. } => None,
             other @ (State::Ground
-            | State::Text { .. }
             | State::OldMouse(_)
             | State::Character { .. }
             | State::Paste(_)) => {

@@ -114,12 +114,16 @@ fn only_what_may_be_a_key_is_waited_for() {
         }
         decoder.patience().is_some()
     };
-    for bytes in [&b"\x1b"[..], b"\x1b[", b"\x1bO", b"\x1b[1;2"] {
+    for bytes in [&b"\x1b"[..], b"\x1b[", b"\x1bO", b"\x1b[1;2", b"\x1b]0;x"] {
         assert!(waits(bytes), "{bytes:?}");
     }
-    for bytes in [&b""[..], b"a", b"\xc3", b"\x1b[200~abc", b"\x1b]0;x", b"\x1b[A", b"\x1b[M"] {
+    for bytes in [&b""[..], b"a", b"\xc3", b"\x1b[200~abc", b"\x1b[A", b"\x1b[M"] {
         assert!(!waits(bytes), "{bytes:?}");
     }
+    // Alt-] begins a string that never ends.
+    let mut decoder = Decoder::default();
+    assert_eq!(b"\x1b]".map(|byte| decoder.feed(byte)), [None, None]);
+    assert_eq!((decoder.give_up(), decoder.feed(b'q')), (None, Some(plain(Code::Char('q')))));
 }
 
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
