@@ -73,6 +73,14 @@ pub struct Feed {
     raw: Arc<AtomicBool>,
 }
 
+impl Feed {
+    /// Whether every byte of the terminal is input, now and later.
+    #[must_use]
+    pub fn raw(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.raw)
+    }
+}
+
 impl Terminal {
     /// Both halves.
     #[must_use]

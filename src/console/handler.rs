@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Presence, Services, Stream, Visit, forward,
+    Leave, Presence, Services, Stream, Visit, forward,
     jump::resolve,
     session::{self, Slot},
 };
@@ -51,6 +51,7 @@ pub(super) struct Visitor {
     visit: Arc<Visit>,
     tracker: TaskTracker,
     stop: CancellationToken,
+    leave: Leave,
     presence: watch::Sender<Presence>,
     sessions: HashMap<ChannelId, Weak<Slot>>,
     forwards: Arc<Semaphore>,
@@ -58,12 +59,12 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
-    /// A visitor, whose tasks run on `tracker` until `stop`, and what its owner may watch.
+    /// A visitor, whose tasks run on `tracker` until `stop`, its sessions until `leave`, and what its
+    /// owner may watch.
     pub(super) fn new(
         services: Arc<Services>,
         visit: Visit,
-        tracker: TaskTracker,
-        stop: CancellationToken,
+        (tracker, stop, leave): (TaskTracker, CancellationToken, Leave),
     ) -> (Self, watch::Receiver<Presence>) {
         let (presence, watched) = watch::channel(Presence::default());
         let visitor = Self {
@@ -71,6 +72,7 @@ impl Visitor {
             visit: Arc::new(visit),
             tracker,
             stop,
+            leave,
             presence,
             sessions: HashMap::new(),
             forwards: Arc::new(Semaphore::new(MAX_FORWARDS)),
@@ -151,9 +153,10 @@ impl Handler for Visitor {
         self.sessions.insert(channel.id(), Arc::downgrade(&slot));
         self.presence.send_modify(|p| p.sessions += 1);
         let (services, visit) = (Arc::clone(&self.services), Arc::clone(&self.visit));
+        let (leave, ended) = (self.leave.clone(), self.leave.session());
         self.spawn(async move {
-            Box::pin(session::run(channel, services, visit)).await;
-            drop(slot);
+            Box::pin(session::run(channel, services, visit, leave)).await;
+            drop((slot, ended));
         });
         reply.accept().await;
         Ok(())

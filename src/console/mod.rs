@@ -13,6 +13,7 @@ mod handler;
 pub mod inside;
 mod intake;
 pub mod jump;
+mod leave;
 mod picker;
 #[cfg(test)]
 mod rules;
@@ -33,8 +34,11 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::choice::{Enter, Lines, Turned};
 use self::handler::Visitor;
+pub use self::{
+    choice::{Enter, Lines, Turned},
+    leave::Leave,
+};
 use crate::{
     command::context::{Came, Environment},
     link::{Stream, leash::Leash},
@@ -138,19 +142,21 @@ impl Console {
         &self.host_key
     }
 
-    /// Serves one connection to its end. Dropping the future ends the connection.
+    /// Serves one connection to its end. Dropping the future ends the connection at once, `leave` once
+    /// terminals were given back.
     ///
     /// # Errors
-    /// The connection ended in any other way than by its client closing it or by an apology.
-    pub async fn serve<S>(&self, stream: S, visit: Visit) -> Result<(), ConsoleError>
+    /// The connection ended in any other way than by its client closing it, by an apology or by `leave`.
+    pub async fn serve<S>(&self, stream: S, visit: Visit, leave: Leave) -> Result<(), ConsoleError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let stop = CancellationToken::new();
         let _stop_when_dropped = stop.clone().drop_guard();
         let tracker = TaskTracker::new();
+        let tasks = (tracker.clone(), stop.clone(), leave.clone());
         let (visitor, mut presence) =
-            Visitor::new(Arc::clone(&self.services), visit.clone(), tracker.clone(), stop.clone());
+            Visitor::new(Arc::clone(&self.services), visit.clone(), tasks);
         let stream = Leash::new(stream, stop.clone());
         let opening = server::run_stream(Arc::clone(&self.config), stream, visitor);
         let opened = timeout(HANDSHAKE, opening).await.map_err(|_| ConsoleError::Handshake)?;
@@ -163,7 +169,10 @@ impl Console {
         };
         let ended = match (ended, &visit) {
             (Some(ended), _) => ended,
-            (None, Visit::Console(..) | Visit::Choice { .. }) => session.await,
+            (None, Visit::Console(..) | Visit::Choice { .. }) => tokio::select! {
+                ended = &mut session => ended,
+                () = leave.run(&handle) => Ok(()),
+            },
             (None, Visit::Apology { sentence, .. }) => tokio::select! {
                 ended = &mut session => ended,
                 () = dismiss(&handle, sentence, presence) => Ok(()),

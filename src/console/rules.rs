@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{io::duplex, sync::watch, task::JoinSet, time::timeout};
 
-use super::{Console, Services, Visit};
+use super::{Console, Leave, Services, Visit};
 use crate::{
     command::{
         context::Environment,
@@ -41,7 +41,9 @@ async fn enter() -> (Connection, JoinSet<()>) {
     let (near, far) = duplex(64 * 1024);
     let pinned = [console.host_key().clone()];
     let mut server = JoinSet::new();
-    server.spawn(async move { console.serve(far, Visit::Console(admin(), None)).await.unwrap() });
+    server.spawn(async move {
+        console.serve(far, Visit::Console(admin(), None), Leave::default()).await.unwrap();
+    });
     let credential = Credential::None;
     let login = Login { ident: "SSH-2.0-x", pinned: &pinned, user: "console", credential };
     (log_in(Socket::Other(Box::new(near)), login).await.unwrap(), server)

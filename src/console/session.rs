@@ -12,7 +12,7 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty as Mode,
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Services, Visit, choice,
+    Leave, Services, Visit, choice,
     inside::Wish,
     intake::{Intake, Interruption},
 };
@@ -82,12 +82,19 @@ struct AskedPty {
     modes: Vec<(Mode, u32)>,
 }
 
-/// Serves one session to its end.
-pub(super) async fn run(channel: Channel<Msg>, services: Arc<Services>, visit: Arc<Visit>) {
+/// Serves one session to its end, or until its connection has to `leave`.
+pub(super) async fn run(
+    channel: Channel<Msg>,
+    services: Arc<Services>,
+    visit: Arc<Visit>,
+    leave: Leave,
+) {
     let (mut read, write) = channel.split();
-    let Some(Asked { request, pty, variables }) = first_request(&mut read, &visit).await else {
-        return;
+    let asked = tokio::select! {
+        asked = first_request(&mut read, &visit) => asked,
+        () = leave.wanted() => None,
     };
+    let Some(Asked { request, pty, variables }) = asked else { return };
     let mut modes = Vec::new();
     let (resize, pty) = match pty {
         Some(AskedPty { term, size, modes: asked }) => {
@@ -101,6 +108,7 @@ pub(super) async fn run(channel: Channel<Msg>, services: Arc<Services>, visit: A
     };
     let on_terminal = (pty.as_ref().is_some_and(|pty| pty.output), pty.is_some());
     let (mut terminal, feed) = Terminal::pair(pty);
+    let (raw, interrupted) = (feed.raw(), feed.interrupted.clone());
     let (output, intake) = Intake::new(feed, resize);
     let working = intake.working().clone();
     let work = async {
@@ -117,15 +125,29 @@ pub(super) async fn run(channel: Channel<Msg>, services: Arc<Services>, visit: A
         let (outcome, ()) = tokio::join!(work, pass_on(output, &write));
         deliver(&write, outcome, on_terminal).await
     };
+    let dismissed = async {
+        leave.wanted().await;
+        if raw.load(Ordering::Relaxed) {
+            // Whoever draws on the whole terminal gives it back, and ends.
+            interrupted.cancel();
+            std::future::pending::<()>().await;
+        }
+    };
     let status = tokio::select! {
         status = run => status,
         end = intake.read(&mut read) => match end {
             Interruption::Insisted => Some(Kind::Interrupted.status().into()),
             Interruption::Gone => return,
         },
+        () = dismissed => return,
     };
-    if let Some(status) = status {
-        close(&write, status).await;
+    match (leave.sentence(), status) {
+        (Some(sentence), _) => {
+            part(&write, sentence).await;
+            leave.give_back();
+        }
+        (None, Some(status)) => close(&write, status).await,
+        (None, None) => {}
     }
 }
 
@@ -262,6 +284,14 @@ async fn deliver(
     write.data_bytes(text(outcome.stdout, stdout)).await.ok()?;
     write.extended_data_bytes(STDERR, text(outcome.stderr, stderr)).await.ok()?;
     Some(outcome.status.into())
+}
+
+/// Says why the session ended before what it ran did: that has no status, and ssh says 255.
+async fn part(write: &ChannelWriteHalf<Msg>, sentence: &str) {
+    let text = format!("error: {}\r\n", printable(sentence, MAX_SENTENCE));
+    let _ = write.extended_data_bytes(STDERR, text).await;
+    let _ = write.eof().await;
+    let _ = write.close().await;
 }
 
 /// Exit status first: a multiplexing client closes on EOF, and russh answers that close at once.

@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Console, Enter, OpenPort, Services, Stream, Turned, Visit,
+    Console, Enter, Leave, OpenPort, Services, Stream, Turned, Visit,
     control::{Control, ControlError, Stdio, run_remote},
 };
 use crate::{
@@ -39,6 +39,7 @@ struct Visitor {
     client: Handle<Peer>,
     parted: Arc<Mutex<Option<String>>>,
     server: JoinSet<()>,
+    leave: Leave,
 }
 
 struct Peer {
@@ -101,7 +102,9 @@ async fn enter(console: &Arc<Console>, visit: Visit) -> Visitor {
     let mut server = JoinSet::new();
     let pinned = console.host_key().fingerprint();
     let console = Arc::clone(console);
-    server.spawn(async move { console.serve(theirs, visit).await.unwrap() });
+    let leave = Leave::default();
+    let wanted = leave.clone();
+    server.spawn(async move { console.serve(theirs, visit, wanted).await.unwrap() });
     // A channel that is not read holds two messages, then the whole client stops reading.
     let config = client::Config {
         channel_buffer_size: 2,
@@ -112,7 +115,7 @@ async fn enter(console: &Arc<Console>, visit: Visit) -> Visitor {
     let peer = Peer { pinned, parted: Arc::clone(&parted) };
     let mut client = client::connect_stream(Arc::new(config), ours, peer).await.unwrap();
     assert!(client.authenticate_none("anybody").await.unwrap().success());
-    Visitor { client, parted, server }
+    Visitor { client, parted, server, leave }
 }
 
 async fn exec(visitor: &Visitor, line: &str) -> Answer {
@@ -186,6 +189,25 @@ async fn an_administrator_with_a_terminal_has_screens_until_she_leaves() {
     channel.request_shell(true).await.unwrap();
     let help = answer(channel).await;
     assert!(help.stdout.contains("\r\nCommands:\r\n"), "{:?}", help.stdout);
+}
+
+#[tokio::test]
+async fn a_connection_that_has_to_end_takes_its_screens_back_and_tells_no_status() {
+    let mut visitor = enter(&console(), Visit::Console(admin(), None)).await;
+    let mut channel = visitor.client.channel_open_session().await.unwrap();
+    channel.request_pty(true, "xterm", 80, 24, 0, 0, &[]).await.unwrap();
+    channel.request_shell(true).await.unwrap();
+    let is_data = |message: &ChannelMsg| matches!(message, ChannelMsg::Data { .. });
+    while !channel.wait().await.as_ref().is_some_and(is_data) {}
+    let idle = visitor.client.channel_open_session().await.unwrap();
+    visitor.leave.end("she is sent away");
+    let screen = answer(channel).await;
+    assert!(screen.stdout.ends_with(tui::surface::LEAVE), "{screen:?}");
+    assert_eq!(screen.stderr, "error: she is sent away\r\n", "{screen:?}");
+    assert_eq!((screen.status, screen.end.as_slice()), (None, &["eof", "close"][..]), "{screen:?}");
+    drop(idle);
+    visitor.server.join_next().await.unwrap().unwrap();
+    assert_eq!(visitor.parted.lock().unwrap().as_deref(), Some("ended"));
 }
 
 #[tokio::test]

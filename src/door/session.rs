@@ -6,7 +6,6 @@ use tokio::{
     sync::mpsc,
     time::{Instant, timeout, timeout_at},
 };
-use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info};
 
 use super::{
@@ -21,7 +20,7 @@ use super::{
     registry::{Call, Entry, Session},
     tapped::{is_recorded, tap},
     tunnel,
-    upstream::{self, Upstream, Visitor},
+    upstream::{self, Inside, Upstream, Visitor},
 };
 use crate::{
     access::{Permit, Target},
@@ -58,6 +57,9 @@ const PROBATION: Duration = Duration::from_secs(15);
 /// How long the last bytes may take to get out when a connection ends.
 const LAST_BYTES: Duration = Duration::from_secs(5);
 
+/// How long the console may take to give terminals back before a session is ended.
+const GIVING_BACK: Duration = Duration::from_secs(3);
+
 /// sysexits: try again later.
 pub(super) const TRY_LATER: u32 = 75;
 
@@ -66,12 +68,18 @@ pub async fn serve(shared: &Shared, socket: Socket, peer: SocketAddr, admitted: 
     let id = shared.registry.number();
     // Boxed, here and below: a session that idles keeps no room for how it began and will end.
     let Some(live) = Box::pin(open(shared, socket, (id, peer), admitted)).await else { return };
-    let Live { mut pipe, entry, recorded, _console } = live;
+    let Live { mut pipe, entry, recorded, console } = live;
     let ended = loop {
         tokio::select! {
             biased;
             call = entry.called() => match call {
-                Call::End(sentence) => break Err(sentence),
+                Call::End(sentence) => {
+                    if let Some(console) = &console {
+                        console.leave.end(&sentence);
+                        let _ = timeout(GIVING_BACK, pipe.run()).await;
+                    }
+                    break Err(sentence);
+                }
                 Call::Watchers(new) => pipe.tap.join(new),
             },
             ended = pipe.run() => break Ok(ended),
@@ -85,7 +93,7 @@ struct Live {
     pipe: Box<Pipe>,
     entry: Entry,
     recorded: Recorded,
-    _console: Option<AbortOnDropHandle<()>>,
+    console: Option<Inside>,
 }
 
 /// From the first byte to two sides that can be piped. `None`: it came to an end before.
@@ -377,7 +385,7 @@ async fn join(
     }
     let pipe = Pipe { client: connection, upstream: upstream.connection, intercept, observed, tap };
     entry.open();
-    Some(Live { pipe: Box::new(pipe), entry, recorded, _console: upstream.console })
+    Some(Live { pipe: Box::new(pipe), entry, recorded, console: upstream.console })
 }
 
 /// Passes the end of one side on to the other, and tells it.

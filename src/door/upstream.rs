@@ -14,7 +14,7 @@ use crate::{
     clock,
     command::context::Came,
     config::Route,
-    console::Visit,
+    console::{Leave, Visit},
     link::{
         connection::Connection,
         login::{IDENT, Login, LoginError, log_in},
@@ -46,8 +46,15 @@ pub(super) struct Upstream {
     pub(super) way: String,
     /// Whether that was begun before the person had proven her key.
     pub(super) ahead: bool,
-    /// The console's task, where the console is the far side.
-    pub(super) console: Option<AbortOnDropHandle<()>>,
+    /// The console, where it is the far side.
+    pub(super) console: Option<Inside>,
+}
+
+/// The console's task.
+pub(super) struct Inside {
+    /// By which it ends by itself, and gives terminals back first.
+    pub(super) leave: Leave,
+    _task: AbortOnDropHandle<()>,
 }
 
 /// For whom something is opened.
@@ -228,12 +235,14 @@ impl Certify {
 async fn console(shared: &Shared, visit: Visit) -> Result<Upstream, LoginError> {
     let (near, far) = tokio::io::duplex(CONSOLE_BUFFER);
     let console = Arc::clone(&shared.console);
+    let leave = Leave::default();
+    let wanted = leave.clone();
     let task = shared.tasks.spawn(async move {
-        if let Err(e) = console.serve(far, visit).await {
+        if let Err(e) = console.serve(far, visit, wanted).await {
             tracing::debug!(error = %e, "console connection ended");
         }
     });
-    let task = AbortOnDropHandle::new(task);
+    let inside = Inside { leave, _task: AbortOnDropHandle::new(task) };
     let login = Login {
         ident: IDENT,
         pinned: std::slice::from_ref(shared.console.host_key()),
@@ -246,6 +255,6 @@ async fn console(shared: &Shared, visit: Visit) -> Result<Upstream, LoginError> 
         own: None,
         way: "console".to_owned(),
         ahead: false,
-        console: Some(task),
+        console: Some(inside),
     })
 }

@@ -115,8 +115,11 @@ pub async fn run(
     }
     loop {
         terminal.make_raw();
+        let wished = terminal.interrupted().clone();
         let (input, output) = terminal.split();
-        match screen.serve(input, output).await {
+        // Nobody but the sentinel, or a signal of the client's, wants that on a raw terminal.
+        let end = wished.run_until_cancelled(screen.serve(input, output)).await;
+        match end.unwrap_or(End::Left) {
             End::Left => return LEAVE.to_owned(),
             End::Lent(words) => screen.lend(words, terminal).await,
         }

@@ -10,6 +10,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -25,7 +26,7 @@ pub use self::{
     client::{Stdio, run_remote},
     person::Person,
 };
-use super::{Console, Visit};
+use super::{Console, Leave, Visit};
 use crate::model::principal::{Principal, Role};
 
 /// Why there is no control socket.
@@ -102,7 +103,16 @@ impl Control {
             let (console, stop) = (Arc::clone(&console), stop.clone());
             tracker.spawn(async move {
                 let visit = Visit::Console(local(), None);
-                if let Some(Err(e)) = stop.run_until_cancelled(console.serve(stream, visit)).await {
+                let leave = Leave::default();
+                let mut serving = pin!(console.serve(stream, visit, leave.clone()));
+                let ended = tokio::select! {
+                    ended = &mut serving => ended,
+                    () = stop.cancelled() => {
+                        leave.end("the sentinel is stopping");
+                        serving.await
+                    }
+                };
+                if let Err(e) = ended {
                     tracing::debug!(error = %e, "local command ended badly");
                 }
                 drop(slot);
