@@ -44,4 +44,5 @@ mod session;
 mod smoke;
 mod terminal;
 mod transfer;
+mod tui;
 mod tunnel;

@@ -26,7 +26,7 @@ pub use self::{
     guest::{Guest, claim, label, labelled, quiet_delete},
     outage::Outage,
     power::{file, lab_script, lines, network, power, program},
-    sentinel::Sentinel,
+    sentinel::{Sentinel, reap_later},
     shell::{Run, shell, shell_within, with_newest_clients},
     twins::{TWINS, twins},
     web::{TICK, Web, in_network},

@@ -223,7 +223,7 @@ impl Drop for Sentinel {
 
 /// Ends process `pid` once this test process is gone: at once, lest it take away the control socket
 /// of the next run's sentinel.
-fn reap_later(pid: u32) {
+pub fn reap_later(pid: u32) {
     let me = std::process::id();
     let script = format!(
         "while kill -0 {me} 2>/dev/null && kill -0 {pid} 2>/dev/null; do sleep 0.2; done; kill -KILL {pid} 2>/dev/null"
