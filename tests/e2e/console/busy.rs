@@ -5,13 +5,13 @@ use crate::harness::{Guest, world};
 
 /// Opens the page of a container without a window around it, until a pattern was drawn or two minutes
 /// are over; prints all that was drawn.
-const LOOK: &str = r#"
+const LOOK: &str = r"
     set -e
     dir=$(mktemp -d); mkfifo $dir/keys
     TERM=xterm LC_ALL=C.UTF-8 ssh -F $CFG -tt sentinel NAME < $dir/keys > $dir/seen & exec 3> $dir/keys
     for i in $(seq 600); do if grep -Eaq 'PATTERN' $dir/seen; then break; fi; sleep 0.2; done
     printf q >&3; wait $!; cat -v $dir/seen; rm -r $dir
-"#;
+";
 
 fn look(name: &str, pattern: &str) -> String {
     let run = world().client(&LOOK.replace("NAME", name).replace("PATTERN", pattern));
