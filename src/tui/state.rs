@@ -52,6 +52,22 @@ pub enum Page {
     Row(Tab, Row),
 }
 
+impl Page {
+    /// The host that this page is about.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Answer(words, _) => match words.as_slice() {
+                [noun, verb, name] if noun == "backend" && verb == "info" => Some(name),
+                _ => None,
+            },
+            Self::Container(..) | Self::Work(_) | Self::Works | Self::Help(_) | Self::Row(..) => {
+                None
+            }
+        }
+    }
+}
+
 /// What a question led to.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {

@@ -2,7 +2,9 @@
 
 mod asked;
 mod container;
+mod host;
 mod page;
+mod panel;
 
 use ratatui::{
     buffer::Buffer,

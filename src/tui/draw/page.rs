@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
-use super::{Canvas, container};
+use super::{Canvas, container, host};
 use crate::{
     command::{
         failure::Failure,
@@ -69,7 +69,7 @@ fn path(state: &State, area: Rect, canvas: &mut Canvas<'_>) {
 fn title(page: &Page, state: &State) -> String {
     match page {
         Page::Container(name, _) => name.clone(),
-        Page::Answer(words, _) => words.join(" "),
+        Page::Answer(words, _) => page.host().map_or_else(|| words.join(" "), str::to_owned),
         Page::Work(id) => state.work(*id).map(|work| work.line.clone()).unwrap_or_default(),
         Page::Works => "work".to_owned(),
         Page::Help(_) => "help".to_owned(),
@@ -83,7 +83,10 @@ pub(super) fn lines(state: &State) -> Vec<Text> {
     let room = usize::from(state.size.columns.saturating_sub(2 * MARGIN));
     match state.pages.last() {
         Some(Page::Container(name, answer)) => container::lines(state, name, answer, room),
-        Some(Page::Answer(_, answer)) => answered(answer, room),
+        Some(page @ Page::Answer(_, answer)) => match page.host() {
+            Some(name) => host::lines(state, name, answer, room),
+            None => answered(answer, room),
+        },
         Some(Page::Work(id)) => {
             state.work(*id).map(|work| work_lines(work, state, room)).unwrap_or_default()
         }

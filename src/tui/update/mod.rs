@@ -135,6 +135,7 @@ fn on_answer(state: &mut State, words: &Words, result: &Result<Arc<Report>, Fail
         deed::on_answer(state, words, report);
     }
     for page in &mut state.pages {
+        let is_host = page.host().is_some();
         match page {
             Page::Container(name, answer) if words[..] == ["info", name.as_str()] => {
                 answer.said = Some(result.clone());
@@ -143,6 +144,9 @@ fn on_answer(state: &mut State, words: &Words, result: &Result<Arc<Report>, Fail
                 answer.ledger = Some(result.clone());
             }
             Page::Answer(asked, answer) if asked == words => answer.said = Some(result.clone()),
+            Page::Answer(_, answer) if is_host && *words == told::incidents() => {
+                answer.ledger = Some(result.clone());
+            }
             Page::Container(..)
             | Page::Answer(..)
             | Page::Work(_)
@@ -326,8 +330,8 @@ fn open(state: &mut State) -> Vec<Action> {
             return Vec::new();
         }
     };
-    state.pages.push(Page::Answer(ask.clone(), Answer::default()));
-    vec![Action::Ask(ask)]
+    state.pages.push(Page::Answer(ask, Answer::default()));
+    wanted(state).into_iter().map(Action::Ask).collect()
 }
 
 /// To the page of a container.
@@ -410,7 +414,10 @@ pub fn wanted(state: &State) -> Vec<Words> {
         (Some(Page::Container(name, _)), _) => {
             vec![vec!["info".to_owned(), name.clone()], told::ledger_of(name)]
         }
-        (Some(Page::Answer(words, _)), _) => vec![words.clone()],
+        (Some(page @ Page::Answer(words, _)), _) => {
+            let incidents = page.host().map(|_| told::incidents());
+            std::iter::once(words.clone()).chain(incidents).collect()
+        }
         (None, Place::Tab(tab)) => told::question(tab).into_iter().collect(),
         (Some(Page::Work(_) | Page::Works | Page::Help(_) | Page::Row(..)), _)
         | (None, Place::Container | Place::Page | Place::Work | Place::Works) => Vec::new(),

@@ -40,6 +40,11 @@ pub(super) fn ledger_of(name: &str) -> Words {
     ["audit", name, "--limit", FEW].map(str::to_owned).into()
 }
 
+/// The same for the page of a host.
+pub(super) fn incidents() -> Words {
+    ["audit", "--kind", "host,recovery", "--limit", MANY].map(str::to_owned).into()
+}
+
 /// Puts what was told where it is shown.
 pub(super) fn on_answer(state: &mut State, words: &Words, result: &Result<Arc<Report>, Failure>) {
     let Some(tab) = Tab::ALL.into_iter().find(|tab| question(*tab).as_ref() == Some(words)) else {

@@ -1,13 +1,16 @@
 //! The page of a container, as it is seen.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use ratatui::buffer::Buffer;
 
 use super::*;
 use crate::{
-    command::terminal::Size,
+    command::{
+        report::{Part, Report, Table},
+        terminal::Size,
+    },
     fleet::{
         tests::{backend, container},
         usage::{POINTS, Point, Usage, Use},
@@ -18,6 +21,7 @@ use crate::{
         draw::draw,
         facts::{self, Sources},
         state::{Facts, Page},
+        theme::Look,
     },
 };
 
@@ -148,15 +152,4 @@ fn a_container_that_vanished_says_so_and_what_happened() {
     let page = seen(facts, answer(), (80, 24)).join("\n");
     assert!(page.contains("▲ there is no container alice (any more)"), "{page}");
     assert!(page.contains("logged in") && !page.contains("Keys"), "{page}");
-}
-
-#[test]
-fn columns_are_of_cells_and_never_longer() {
-    let line = |text: &str| vec![(text.to_owned(), Role::Text), ("x".to_owned(), Role::Faint)];
-    for (text, kept) in [("ab", "abx  "), ("abcdefg", "abcde"), ("四四四", "四四 ")] {
-        let fitted: String = fitted(&line(text), 5).into_iter().map(|(text, _)| text).collect();
-        assert_eq!(fitted, kept);
-    }
-    let rows = aligned(vec![line("a"), line("四")]);
-    assert_eq!((rows[0][0].0.as_str(), rows[1][0].0.as_str()), ("a   ", "四  "));
 }
