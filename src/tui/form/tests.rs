@@ -113,6 +113,10 @@ fn clicks_go_to_a_field_and_turn_it() {
     // [ ]docker at 2, [ ]rust at 12.
     form.click(3, Some((13, 40)));
     form.click(3, Some((39, 40)));
+    // Nothing is typed by a click.
+    for _ in 0..2 {
+        form.click(0, Some((3, 40)));
+    }
     assert_eq!(form.words(), words(&["create", "--backend=h1", "--stack=rust", "--podman"]));
 }
 

@@ -1,5 +1,6 @@
 //! What is seen: pictures of every screen, and what holds for any.
 
+mod clicks;
 mod fleet;
 mod properties;
 mod screens;

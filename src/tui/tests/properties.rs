@@ -15,9 +15,9 @@ use crate::{
         choices::Host,
         input::{Act, Mouse},
         keymap::Tab,
-        layout::columns,
+        layout::{columns, widths},
         surface::LEAVE,
-        table::{Row, Value},
+        table::{Need, Row, Value},
         theme::Role,
     },
 };
@@ -329,6 +329,24 @@ proptest! {
             let key = Key { code: Code::Char(key), ctrl: key == 'c', alt: false };
             person.see(Event::Input(Input::Key(key)));
             prop_assert_eq!(&person.due, &[Action::Leave]);
+        }
+    }
+}
+
+proptest! {
+    /// Columns stand one after the other, however much room there is and whatever is in them.
+    #[test]
+    fn columns_neither_overlap_nor_leave_the_screen(
+        tab in prop::sample::select(&Tab::ALL[..]), width in 40..520_u16,
+        needs in prop::collection::vec((any::<u16>(), any::<bool>()), 0..12),
+    ) {
+        let needs: Vec<_> = needs.into_iter().map(|(text, bar)| Need { text, bar }).collect();
+        let mut free = 0;
+        let placed = widths(columns(tab), width, &needs);
+        prop_assert!(placed[0].is_some(), "the name is always seen");
+        for (x, cells) in placed.into_iter().flatten() {
+            prop_assert!(x >= free && x + cells <= width && cells > 0, "{} {} {}", free, x, cells);
+            free = x + cells + 1;
         }
     }
 }

@@ -1,0 +1,121 @@
+//! What is seen is what is clicked on.
+
+use super::*;
+use crate::tui::{
+    input::{Act, Mouse},
+    keymap::{Place, Tab, bindings},
+    state::Dialogue,
+    table::Sort,
+};
+
+impl Person {
+    /// A click on the first cell of this text, `right` cells further.
+    fn click(&mut self, text: &str, right: u16) {
+        let lines = lines(&self.drawn().0);
+        let found = lines.iter().enumerate().find_map(|(y, line)| Some((y, line.find(text)?)));
+        let (y, at) = found.unwrap_or_else(|| panic!("no {text:?} in {}", lines.join("\n")));
+        let column = lines[y][..at].chars().count();
+        let [column, row] = [column, y].map(|n| u16::try_from(n).unwrap());
+        let mouse = Mouse { act: Act::Press, column: column + right, row };
+        self.see(Event::Input(Input::Mouse(mouse)));
+    }
+
+    /// The command of the form that is open.
+    fn said(&self) -> String {
+        match &self.state.dialogue {
+            Some(Dialogue::Form(form)) => form.words().join(" "),
+            other => panic!("no form: {other:?}"),
+        }
+    }
+}
+
+fn run(line: &str) -> Vec<Action> {
+    vec![Action::Run(1, line.split(' ').map(str::to_owned).collect())]
+}
+
+#[test]
+fn names_of_screens_headings_rows_and_keys_are_clicked() {
+    let mut person = Person::new(SMALL, UNICODE);
+    person.click("2 Hosts", 0);
+    assert_eq!(person.state.tab, Tab::Hosts);
+    person.click("1 Containers", 0);
+    person.click("OWNER", 2);
+    let table = &person.state.tables[&Tab::Containers];
+    assert_eq!(table.sort(), Some(Sort { column: 1, down: false }));
+    person.click("carol", 0);
+    assert!(person.state.pages.is_empty(), "once goes there");
+    person.click("carol", 0);
+    assert!(person.reads("Containers › carol"), "twice opens it");
+    person.click("Esc back", 0);
+    person.click("c create", 3);
+    assert_eq!(person.said(), "create");
+}
+
+#[test]
+fn a_form_is_filled_in_with_the_mouse() {
+    let mut person = Person::new(SMALL, UNICODE);
+    person.keys("c");
+    person.click("Owner", 0);
+    person.keys("eve");
+    person.click("Memory", 60);
+    person.click("Host  ", 20);
+    person.click("< the emptiest >", 2);
+    person.click("Stacks", 0);
+    person.click("[ ]docker", 1);
+    let said = "create --owner=eve --backend=tank-1 --memory=112GiB --stack=docker";
+    assert_eq!(person.said(), said);
+    // Beside it, nothing is lost.
+    person.see(Event::Input(Input::Mouse(Mouse { act: Act::Press, column: 0, row: 0 })));
+    assert_eq!(person.said(), said);
+    person.click("[ Create ]", 3);
+    assert!(person.reads("Name is needed") && person.due.is_empty());
+    person.keys("eve\t");
+    person
+        .paste("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKCnMRMTDIcFbTdhRTBoJsL9Qvj9Ib3rLEJYhvJbCQGW");
+    person.click("[ Create ]", 3);
+    assert!(matches!(&person.due[..], [Action::Run(1, words)] if words[1] == "eve"));
+    person.press(Code::Esc);
+    person.keys("c");
+    person.click("[ Cancel ]", 3);
+    assert_eq!(person.state.dialogue, None);
+}
+
+#[test]
+fn a_question_is_answered_by_its_buttons_alone() {
+    let mut person = Person::new(SMALL, UNICODE);
+    for elsewhere in ["[ Cancel ]", "1 Containers"] {
+        person.keys("o");
+        person.click("Sessions end", 0);
+        assert!(person.state.dialogue.is_some() && person.due.is_empty());
+        person.click(elsewhere, 3);
+        assert!(person.state.dialogue.is_none() && person.due.is_empty(), "{elsewhere}");
+    }
+    person.keys("o");
+    person.click("[ Stop ]", 3);
+    assert_eq!(person.due, run("stop alice"));
+    person.press(Code::Esc);
+    person.keys("d");
+    person.click("[ Delete ]", 3);
+    assert!(person.due.is_empty(), "its name was not typed");
+}
+
+#[test]
+fn help_tells_every_key_of_a_place() {
+    for (keys, place) in [
+        ("", Place::Tab(Tab::Containers)),
+        ("2", Place::Tab(Tab::Hosts)),
+        ("3", Place::Tab(Tab::Sessions)),
+        ("4", Place::Tab(Tab::Guard)),
+        ("5", Place::Tab(Tab::Ledger)),
+        ("\n", Place::Container),
+        ("w", Place::Works),
+    ] {
+        let mut person = Person::new(Size { columns: 200, rows: 60 }, UNICODE);
+        person.keys(keys);
+        assert_eq!(person.state.place(), place);
+        person.keys("?");
+        for binding in bindings(place) {
+            assert!(person.reads(binding.shown) && person.reads(binding.what), "{binding:?}");
+        }
+    }
+}
