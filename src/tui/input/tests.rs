@@ -21,7 +21,7 @@ fn keys(bytes: &[u8]) -> Vec<String> {
             let held = format!("{}{}", if ctrl { "C-" } else { "" }, if alt { "A-" } else { "" });
             if let Code::Char(c) = code { format!("{held}{c}") } else { format!("{held}{code:?}") }
         }
-        other @ (Input::Mouse(_) | Input::Paste(_)) => format!("{other:?}"),
+        other @ (Input::Mouse(_) | Input::Paste(_) | Input::Ready) => format!("{other:?}"),
     };
     decode(&[bytes]).into_iter().map(name).collect()
 }
@@ -51,7 +51,9 @@ fn keys_of_the_usual_terminals_are_known() {
         (b"\x1b[97;1:3u\x1b[57358u\x1b[57441;2u", &[]),
         (b"\x1b[27;5;105~\x1b[27;2;9~", &["C-i", "BackTab"]),
         // what is no key: focus, reports, titles, the old mouse
-        (b"\x1b[I\x1b[O\x1b[12;40R\x1b[?62;22c\x1b[0n\x1b[201~", &[]),
+        (b"\x1b[I\x1b[O\x1b[12;40R\x1b[?62;22c\x1b[?0n\x1b[3n\x1b[201~", &[]),
+        // DSR 0
+        (b"a\x1b[0nb", &["a", "Ready", "b"]),
         (b"\x1b]0;title\x07a\x1b]52;c;aGk=\x1b\\b\x1bPq#0\x1b\\c", &["a", "b", "c"]),
         (b"\x1b[M !!a", &["a"]),
         // half sequences, garbage
