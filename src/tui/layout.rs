@@ -57,7 +57,7 @@ const fn history(title: &'static str, least: u16, most: u16, rank: u8) -> Column
 }
 
 const CONTAINERS: &[Column] = &[
-    column("NAME", 13, 32, 0),
+    column("NAME", 11, 32, 0),
     column("OWNER", 9, 32, 6),
     column("STATE", 18, 24, 1),
     column("HOST", 8, 20, 3),
@@ -168,7 +168,8 @@ pub fn widths(columns: &[Column], width: u16, needs: &[Need]) -> Vec<Option<(u16
     // A heading, and the arrow of what is sorted by it.
     let title = |i: usize| u16::try_from(columns[i].title.len() + 1).unwrap_or(u16::MAX);
     let text = |i: usize| need(i).text.max(title(i)).min(columns[i].most);
-    let least = |i: usize| columns[i].least.min(text(i));
+    let with_bar = |i: usize| if need(i).bar { text(i).saturating_add(BAR) } else { text(i) };
+    let least = |i: usize| columns[i].least.min(with_bar(i));
     let mut kept: Vec<usize> = (0..columns.len()).collect();
     let total = |kept: &[usize]| {
         kept.iter().map(|i| least(*i) + GAP).fold(MARGIN - GAP, u16::saturating_add)
@@ -182,7 +183,6 @@ pub fn widths(columns: &[Column], width: u16, needs: &[Need]) -> Vec<Option<(u16
     let mut cells: Vec<u16> = (0..columns.len()).map(least).collect();
     let mut first = kept.clone();
     first.sort_by_key(|i| columns[*i].rank);
-    let with_bar = |i: usize| if need(i).bar { text(i).saturating_add(BAR) } else { text(i) };
     let longest = |i: usize| if need(i).bar { columns[i].most } else { text(i) };
     for wanted in [&text as &dyn Fn(usize) -> u16, &with_bar, &longest] {
         for i in &first {

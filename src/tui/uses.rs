@@ -63,24 +63,31 @@ impl Used {
         }
     }
 
-    /// Processors, memory and disk for a row: how much is used; else the limit.
+    /// Processors, memory and disk for a row: how much is used.
     #[must_use]
     pub fn cells(&self) -> [Value; 3] {
         self.values(|_, used, _| used)
+            .map(|value| value.unwrap_or_else(|| Value::new("-", Role::Faint)))
     }
 
-    /// The same with the limit.
+    /// The same with the limit, which is told where nothing is used, too.
     #[must_use]
     pub fn full(&self) -> [Value; 3] {
-        self.values(|i, used, all| match (all, &self.limits[i]) {
+        let limited = |i: usize, used, all| match (all, &self.limits[i]) {
             (Some(all), _) => format!("{used} of {}", short(all)),
             (None, Some(limit)) => format!("{used} of {limit}"),
             (None, None) => used,
+        };
+        let mut limits = self.limits.iter();
+        self.values(limited).map(|value| {
+            let limit = limits.next().and_then(Option::as_ref);
+            let limit = limit.map_or_else(|| "-".to_owned(), |limit| format!("of {limit}"));
+            value.unwrap_or_else(|| Value::new(limit, Role::Faint))
         })
     }
 
     /// `text` makes it of which one it is, how much is used, and how many bytes there are.
-    fn values(&self, text: impl Fn(usize, String, Option<u64>) -> String) -> [Value; 3] {
+    fn values(&self, text: impl Fn(usize, String, Option<u64>) -> String) -> [Option<Value>; 3] {
         let last = self.last.as_deref();
         let cpu = last.and_then(|used| used.cpu).map(|percent| {
             let share = f32::from(percent) / 100.0;
@@ -102,16 +109,8 @@ impl Used {
             let value = Value::new(text(2, short(used), all), role);
             sized(if all.is_some() { value.share(share) } else { value }, used)
         });
-        let mut limits = self.limits.iter();
-        [cpu, memory, disk].map(|value| {
-            let limit = limits.next().and_then(Option::as_ref);
-            match (value, limit) {
-                (Some(value), _) if self.is_old => Value { role: Role::Faint, ..value },
-                (Some(value), _) => value,
-                (None, Some(limit)) => Value::new(format!("of {limit}"), Role::Faint),
-                (None, None) => Value::new("-", Role::Faint),
-            }
-        })
+        let faded = |value: Value| Value { role: Role::Faint, ..value };
+        [cpu, memory, disk].map(|value| if self.is_old { value.map(faded) } else { value })
     }
 
     /// Percent of processors and of memory as they were, the newest last.
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn use_is_shown_with_bars_and_a_limit_where_there_is_none() {
+    fn use_is_shown_with_bars_and_limits_on_the_page() {
         let said = Arc::new(busy());
         let running = limited(Status::Running);
         let used = Used::new(&running, Some((&said, false)), true);
@@ -197,7 +196,8 @@ mod tests {
         assert_eq!(used.cells().map(|v| v.share), [Some(0.96), Some(0.25), Some(0.85)]);
         assert_eq!(used.cells().map(|v| v.role), [Role::Warning, Role::Text, Role::Warning]);
         let unheard = Used::new(&running, None, true);
-        assert_eq!(texts(&unheard.cells()), ["of 2", "of 2GiB", "-"]);
+        assert_eq!(texts(&unheard.cells()), ["-", "-", "-"]);
+        assert_eq!(texts(&unheard.full()), ["of 2", "of 2GiB", "-"]);
         assert_eq!(unheard.cells().map(|v| v.share), [None; 3]);
     }
 
@@ -210,7 +210,7 @@ mod tests {
             assert_eq!(texts(&used.cells())[1], "512MiB");
         }
         let stopped = Used::new(&limited(Status::Stopped), Some((&said, false)), true);
-        assert_eq!(texts(&stopped.cells()), ["of 2", "of 2GiB", "850MiB"]);
+        assert_eq!(texts(&stopped.cells()), ["-", "-", "850MiB"]);
         assert_eq!(stopped.history(), [Vec::new(), Vec::new()]);
     }
 

@@ -10,6 +10,7 @@ use crate::{
         report::{Field, Part, Report, Table},
         testing,
     },
+    fleet::usage::{POINTS, Point, Usage, Use},
     guard::book::{Cause, Entry, Id},
     health::{CheckHealth, Health, HostHealth, machine},
     model::{
@@ -66,12 +67,14 @@ pub(super) fn facts(look: Look) -> Facts {
     let (inventory, health) = (inventory(), health());
     let (sessions, bans) = (sessions(), bans());
     let (inventory, health, sessions, bans) = (&inventory, &health, &sessions[..], &bans[..]);
-    let choices = choices(inventory);
+    let (choices, usage) = (choices(inventory), &usage(inventory));
+    let sources = Sources { inventory, usage, health, sessions, bans, now: now() };
     Facts {
         sentinel: "sentinel.example.org".to_owned(),
         person: "ops".to_owned(),
         alarms: vec!["backend attic is away for 40m: connection timed out".to_owned()],
-        rows: facts::rows(&Sources { inventory, health, sessions, bans, now: now() }, look),
+        rows: facts::rows(&sources, look),
+        about: facts::about(&sources),
         choices,
     }
 }
@@ -144,6 +147,34 @@ fn container(
     ];
     made.config.extend(config.map(|(key, value)| (key.to_owned(), value.to_owned())));
     made
+}
+
+/// Some are idle, some busy, and one disk is nearly full.
+fn usage(inventory: &Inventory) -> Usage {
+    let bytes = |text: &str| {
+        let (number, unit) = text.split_at(text.len() - 3);
+        let unit = ["MiB", "GiB", "TiB"].iter().position(|name| *name == unit).unwrap();
+        number.parse::<u64>().unwrap() << (20 + 10 * unit)
+    };
+    let used = |i: usize, container: &Container| {
+        let [memory, disk] =
+            ["limits.memory", "root.size"].map(|key| bytes(&container.config[key]));
+        let percent: u8 = [0, 3, 47, 0, 98, 12, 1][i % 7];
+        let part: u64 = [3, 5, 2, 7, 10, 4, 6][i % 7];
+        let cpu =
+            |at: usize| (at > 0).then(|| percent - percent / 10 * u8::try_from(at % 4).unwrap());
+        let point = |at| Point { cpu: cpu(at), memory: u8::try_from(part * 9).unwrap() };
+        Use {
+            cpu: Some(percent),
+            memory: Some((memory / 11 * part, memory)),
+            disk: Some((disk / 12 * (part + 1), Some(disk))),
+            history: (0..POINTS).map(point).collect(),
+        }
+    };
+    let containers = inventory.containers().enumerate();
+    containers.fold(Usage::default(), |usage, (i, container)| {
+        usage.with(&container.backend, &container.name, used(i, container))
+    })
 }
 
 fn health() -> Health {
@@ -226,6 +257,7 @@ pub(super) fn answer(words: &[String]) -> Result<Arc<Report>, Failure> {
         ["audit", ..] => Ok(Arc::new(ledger())),
         ["session", "list", ..] => Ok(Arc::new(past())),
         ["info", "alice"] => Ok(Arc::new(info())),
+        ["backend", "info", name] => Ok(Arc::new(host(name))),
         ["info", name] => Err(Failure::new(Kind::NotFound, format!("no container named \"{name}\""))
             .hint("`list` shows the containers")),
         ["ban", "why", _] => Err(Failure::new(
@@ -236,6 +268,18 @@ pub(super) fn answer(words: &[String]) -> Result<Arc<Report>, Failure> {
         .hint("`status` says what is wrong; remove what is not needed from that disk, then `reload`")),
         _ => Ok(Arc::new(Report::default().part(Part::Text(words.join(" "))))),
     }
+}
+
+fn host(name: &str) -> Report {
+    Report::default().part(Part::Fields(vec![
+        Field::one("Name", name),
+        Field::one("Recovery", "none is needed"),
+        Field::one("Address", "containarium@192.0.2.11:22 by SSH"),
+        Field::one("Ways", "link, exec"),
+        Field::one("System", "Debian GNU/Linux 12, Linux 6.1.0-28-amd64"),
+        Field::one("Storage", "default (btrfs) 900GiB of 1.7TiB"),
+        Field::one("Images", "3"),
+    ]))
 }
 
 fn table(columns: &'static [&'static str], rows: &[&[&str]]) -> Report {
@@ -381,6 +425,7 @@ pub(super) fn rows(count: usize) -> BTreeMap<Tab, Vec<Row>> {
     let (health, sessions, bans) = (Health::default(), [], []);
     let sources = Sources {
         inventory: &inventory,
+        usage: &Usage::default(),
         health: &health,
         sessions: &sessions,
         bans: &bans,
