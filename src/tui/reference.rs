@@ -29,7 +29,7 @@ fn the_page_says_what_keys_do_and_signs_mean() {
 
 /// What works at all places, then what each has besides.
 fn keys() -> String {
-    let places = [Place::Container, Place::Page].into_iter();
+    let places = [Place::Container, Place::Page, Place::Work, Place::Works].into_iter();
     let places: Vec<_> = Tab::ALL.into_iter().map(Place::Tab).chain(places).collect();
     let of = |place: Place| bindings(place).map(|binding| (binding.shown, binding.what));
     let everywhere: Vec<_> = of(places[0])
@@ -42,6 +42,8 @@ fn keys() -> String {
             Place::Tab(tab) => tab.title(),
             Place::Container => "One container",
             Place::Page => "Other pages",
+            Place::Work => "Some work",
+            Place::Works => "All work",
         };
         let own: Vec<_> = of(place).filter(|key| !everywhere.contains(key)).collect();
         writeln!(out, "\n### {title}").unwrap();
@@ -59,8 +61,9 @@ fn table(out: &mut String, keys: &[(&str, &str)]) {
 }
 
 fn signs() -> String {
+    type Sign = fn(&Glyphs) -> String;
     let [unicode, ascii] = [false, true].map(|ascii| Look { colour: true, ascii }.glyphs());
-    let rows: [(&str, fn(&Glyphs) -> String); 9] = [
+    let rows: [(&str, Sign); 9] = [
         ("it runs, it answers", |g| g.on.to_owned()),
         ("it does not", |g| g.off.to_owned()),
         ("on its way, or held back: changing, frozen, drained", |g| g.between.to_owned()),

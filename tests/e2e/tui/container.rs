@@ -151,7 +151,7 @@ fn a_container_is_made_with_the_mouse() {
     screen.click("Public key");
     screen.paste(&owner.key());
     screen.wait("SHA256:");
-    screen.click("do it ]");
+    screen.click("[ Create ]");
     screen.wait("tui-mouse is ready on");
     assert_made(&owner);
     screen.click("3 Sessions");
