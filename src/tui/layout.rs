@@ -57,7 +57,7 @@ const fn history(title: &'static str, least: u16, most: u16, rank: u8) -> Column
 }
 
 const CONTAINERS: &[Column] = &[
-    column("NAME", 11, 32, 0),
+    column("NAME", 16, 32, 0),
     column("OWNER", 9, 32, 6),
     column("STATE", 18, 24, 1),
     column("HOST", 8, 20, 3),
@@ -160,16 +160,15 @@ pub fn body(state: &State) -> Rect {
 
 /// How wide each column is in so many cells, and where it begins; none for those without room.
 ///
-/// Those that matter least go first; what is left over goes to those that matter most: first so that
-/// their texts can be read, then for bars.
+/// Those that matter least go first; what is left over goes to those that matter most: first for
+/// bars, if there is room for all of them, then for texts.
 #[must_use]
 pub fn widths(columns: &[Column], width: u16, needs: &[Need]) -> Vec<Option<(u16, u16)>> {
     let need = |i: usize| needs.get(i).copied().unwrap_or_default();
     // A heading, and the arrow of what is sorted by it.
     let title = |i: usize| u16::try_from(columns[i].title.len() + 1).unwrap_or(u16::MAX);
     let text = |i: usize| need(i).text.max(title(i)).min(columns[i].most);
-    let with_bar = |i: usize| if need(i).bar { text(i).saturating_add(BAR) } else { text(i) };
-    let least = |i: usize| columns[i].least.min(with_bar(i));
+    let least = |i: usize| columns[i].least.min(text(i));
     let mut kept: Vec<usize> = (0..columns.len()).collect();
     let total = |kept: &[usize]| {
         kept.iter().map(|i| least(*i) + GAP).fold(MARGIN - GAP, u16::saturating_add)
@@ -179,12 +178,28 @@ pub fn widths(columns: &[Column], width: u16, needs: &[Need]) -> Vec<Option<(u16
         let Some(worst) = worst.filter(|i| columns[*i].rank > 0) else { break };
         kept.retain(|i| *i != worst);
     }
+    let with_bar = |i: usize| if need(i).bar { text(i).saturating_add(BAR) } else { least(i) };
+    let wish = |kept: &[usize]| {
+        kept.iter().map(|i| with_bar(*i) + GAP).fold(MARGIN - GAP, u16::saturating_add)
+    };
+    let mut fewer = kept.clone();
+    while wish(&fewer) > width
+        && let Some(worst) = fewer.iter().copied().max_by_key(|i| columns[*i].rank)
+        && columns[worst].rank > BARS
+    {
+        fewer.retain(|i| *i != worst);
+    }
+    let has_bars = wish(&fewer) <= width;
+    if has_bars {
+        kept = fewer;
+    }
     let mut spare = width.saturating_sub(total(&kept));
     let mut cells: Vec<u16> = (0..columns.len()).map(least).collect();
     let mut first = kept.clone();
     first.sort_by_key(|i| columns[*i].rank);
+    let first_bar = |i: usize| if has_bars { with_bar(i) } else { 0 };
     let longest = |i: usize| if need(i).bar { columns[i].most } else { text(i) };
-    for wanted in [&text as &dyn Fn(usize) -> u16, &with_bar, &longest] {
+    for wanted in [&first_bar as &dyn Fn(usize) -> u16, &text, &longest] {
         for i in &first {
             let more = wanted(*i).min(columns[*i].most).saturating_sub(cells[*i]).min(spare);
             spare -= more;
@@ -202,6 +217,8 @@ pub fn widths(columns: &[Column], width: u16, needs: &[Need]) -> Vec<Option<(u16
     (0..columns.len()).map(place).collect()
 }
 
+/// Columns of a higher rank give way to bars.
+const BARS: u8 = 6;
 /// Cells before the first column, for marks.
 const MARGIN: u16 = 2;
 /// Cells between two columns.

@@ -118,6 +118,7 @@ impl Canvas<'_> {
 
 /// As much as there is room for, with a mark where something is missing.
 fn cut(text: &str, room: usize, look: Look) -> String {
+    let text = if text.width() > room { text.trim_end() } else { text };
     if text.width() <= room {
         return text.to_owned();
     }

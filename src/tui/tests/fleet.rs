@@ -66,15 +66,17 @@ fn ago(seconds: i64) -> Timestamp {
 pub(super) fn facts(look: Look) -> Facts {
     let (inventory, health) = (inventory(), health());
     let (sessions, bans) = (sessions(), bans());
-    let (inventory, health, sessions, bans) = (&inventory, &health, &sessions[..], &bans[..]);
-    let (choices, usage) = (choices(inventory), &usage(inventory));
+    let usage = usage(&inventory);
+    let (inventory, usage, health) = (&inventory, &usage, &health);
+    let (sessions, bans) = (&sessions[..], &bans[..]);
     let sources = Sources { inventory, usage, health, sessions, bans, now: now() };
+    let choices = choices(inventory);
     Facts {
         sentinel: "sentinel.example.org".to_owned(),
         person: "ops".to_owned(),
         alarms: vec!["backend attic is away for 40m: connection timed out".to_owned()],
-        rows: facts::rows(&sources, look),
         about: facts::about(&sources),
+        rows: facts::rows(&sources, look),
         choices,
     }
 }
@@ -149,32 +151,29 @@ fn container(
     made
 }
 
-/// Some are idle, some busy, and one disk is nearly full.
+/// What containers use: some much, some little; the one that has not been asked yet is bob.
 fn usage(inventory: &Inventory) -> Usage {
-    let bytes = |text: &str| {
-        let (number, unit) = text.split_at(text.len() - 3);
-        let unit = ["MiB", "GiB", "TiB"].iter().position(|name| *name == unit).unwrap();
-        number.parse::<u64>().unwrap() << (20 + 10 * unit)
-    };
-    let used = |i: usize, container: &Container| {
-        let [memory, disk] =
-            ["limits.memory", "root.size"].map(|key| bytes(&container.config[key]));
-        let percent: u8 = [0, 3, 47, 0, 98, 12, 1][i % 7];
-        let part: u64 = [3, 5, 2, 7, 10, 4, 6][i % 7];
-        let cpu =
-            |at: usize| (at > 0).then(|| percent - percent / 10 * u8::try_from(at % 4).unwrap());
-        let point = |at| Point { cpu: cpu(at), memory: u8::try_from(part * 9).unwrap() };
-        Use {
-            cpu: Some(percent),
-            memory: Some((memory / 11 * part, memory)),
-            disk: Some((disk / 12 * (part + 1), Some(disk))),
-            history: (0..POINTS).map(point).collect(),
+    let mut usage = Usage::default();
+    for (i, container) in (0_u64..).zip(inventory.containers()) {
+        if container.name.as_str() == "bob" {
+            continue;
         }
-    };
-    let containers = inventory.containers().enumerate();
-    containers.fold(Usage::default(), |usage, (i, container)| {
-        usage.with(&container.backend, &container.name, used(i, container))
-    })
+        let cpu = u8::try_from(i * 37 % 101).unwrap();
+        let beat = |j: usize| {
+            let wave = u8::try_from((j * 7 + usize::from(cpu)) % 60).unwrap();
+            Point { cpu: (j > 3).then_some(wave), memory: 30 + wave / 10 }
+        };
+        let size = |key: &str| container.config[key].parse::<crate::model::size::Size>().unwrap();
+        let [memory, disk] = ["limits.memory", "root.size"].map(|key| size(key).bytes());
+        let used = Use {
+            cpu: Some(cpu),
+            memory: Some((memory * (i * 13 % 100) / 100, memory)),
+            disk: Some((disk * (i * 29 % 99) / 100, Some(disk))),
+            history: (0..POINTS).map(beat).collect(),
+        };
+        usage = usage.with(&container.backend, &container.name, used);
+    }
+    usage
 }
 
 fn health() -> Health {
@@ -257,7 +256,6 @@ pub(super) fn answer(words: &[String]) -> Result<Arc<Report>, Failure> {
         ["audit", ..] => Ok(Arc::new(ledger())),
         ["session", "list", ..] => Ok(Arc::new(past())),
         ["info", "alice"] => Ok(Arc::new(info())),
-        ["backend", "info", name] => Ok(Arc::new(host(name))),
         ["info", name] => Err(Failure::new(Kind::NotFound, format!("no container named \"{name}\""))
             .hint("`list` shows the containers")),
         ["ban", "why", _] => Err(Failure::new(
@@ -268,18 +266,6 @@ pub(super) fn answer(words: &[String]) -> Result<Arc<Report>, Failure> {
         .hint("`status` says what is wrong; remove what is not needed from that disk, then `reload`")),
         _ => Ok(Arc::new(Report::default().part(Part::Text(words.join(" "))))),
     }
-}
-
-fn host(name: &str) -> Report {
-    Report::default().part(Part::Fields(vec![
-        Field::one("Name", name),
-        Field::one("Recovery", "none is needed"),
-        Field::one("Address", "containarium@192.0.2.11:22 by SSH"),
-        Field::one("Ways", "link, exec"),
-        Field::one("System", "Debian GNU/Linux 12, Linux 6.1.0-28-amd64"),
-        Field::one("Storage", "default (btrfs) 900GiB of 1.7TiB"),
-        Field::one("Images", "3"),
-    ]))
 }
 
 fn table(columns: &'static [&'static str], rows: &[&[&str]]) -> Report {
@@ -422,10 +408,10 @@ pub(super) fn rows(count: usize) -> BTreeMap<Tab, Vec<Row>> {
         names.iter().map(|name| testing::container(name, "tank-1", Some("10.0.0.9"))).collect();
     let host = testing::backend("tank-1", Presence::Up { since: ago(60) }, containers);
     let inventory = Inventory::new(vec![host]);
-    let (health, sessions, bans) = (Health::default(), [], []);
+    let (usage, health, sessions, bans) = (Usage::default(), Health::default(), [], []);
     let sources = Sources {
         inventory: &inventory,
-        usage: &Usage::default(),
+        usage: &usage,
         health: &health,
         sessions: &sessions,
         bans: &bans,
