@@ -242,21 +242,27 @@ pub fn known<'a>(name: &str, state: &'a State) -> Option<&'a Report> {
 /// Says in a form what `info` said of its container.
 pub fn tell(form: &mut Form, report: &Report, facts: &Facts) {
     let told = &report.json;
-    let deed = form.about.as_ref().map(|(deed, _)| *deed);
+    let entries = match form.about.as_ref().map(|(deed, _)| *deed) {
+        Some(Deed::RemoveCollaborator) => Some(entries(told, "collaborators", "login")),
+        Some(Deed::RemoveKey) => Some(entries(told, "keys", "fingerprint")),
+        Some(_) | None => None,
+    };
     for field in &mut form.fields {
         match &mut field.content {
             Content::Amount(amount) => field.usual = measure(amount, told, facts),
             Content::Text { line, .. } if line.text().is_empty() => {
-                let options = match deed {
-                    Some(Deed::RemoveCollaborator) => entries(told, "collaborators", "login"),
-                    Some(Deed::RemoveKey) => entries(told, "keys", "fingerprint"),
-                    Some(_) | None => continue,
-                };
+                let Some(options) = entries.clone() else { continue };
                 "left and right choose".clone_into(&mut field.help);
                 field.content = Content::One { options, at: 0 };
             }
-            Content::Text { .. } | Content::One { .. } | Content::Any { .. } | Content::Flag(_) => {
+            // What was known at first was old; what was chosen stays.
+            Content::One { options, at } => {
+                let Some(entries) = &entries else { continue };
+                let chosen = options.get(*at).map(|choice| &choice.word);
+                *at = entries.iter().position(|entry| Some(&entry.word) == chosen).unwrap_or(0);
+                options.clone_from(entries);
             }
+            Content::Text { .. } | Content::Any { .. } | Content::Flag(_) => {}
         }
     }
 }
@@ -302,4 +308,36 @@ fn collaborator() -> Vec<Field> {
             Content::Flag(false),
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::tui::theme::Look;
+
+    #[test]
+    fn a_list_that_was_old_is_made_new_and_what_was_chosen_stays() {
+        let size = crate::command::terminal::Size { columns: 80, rows: 24 };
+        let look = Look { colour: true, ascii: false };
+        let state = State::new(size, look, Timestamp::UNIX_EPOCH);
+        let mut form = about(Deed::RemoveCollaborator, "alice", &state);
+        let mut told = |logins: &[&str], chosen: usize| {
+            let logins: Vec<_> =
+                logins.iter().map(|login| serde_json::json!({ "login": login })).collect();
+            let json = serde_json::json!({ "collaborators": logins });
+            tell(&mut form, &Report { json, ..Report::default() }, &Facts::default());
+            let [Field { content: Content::One { options, at }, .. }] = form.fields.as_mut_slice()
+            else {
+                panic!("no list: {form:?}");
+            };
+            let was = std::mem::replace(at, chosen);
+            (options.len() - 1, options[was].word.clone())
+        };
+        assert_eq!(told(&[], 0), (0, String::new()));
+        assert_eq!(told(&["bob", "dave"], 2), (2, String::new()));
+        assert_eq!(told(&["dave"], 1), (1, "dave".to_owned()));
+        assert_eq!(told(&["bob"], 0), (1, String::new()));
+    }
 }
