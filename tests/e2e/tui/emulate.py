@@ -9,6 +9,7 @@ import pyte, pyte.modes
 KNOWN = re.compile(
     rb"\x1b\[\?(?:1049|7|1002|1006|2004|25)[hl]"  # what is set at the beginning and taken back
     rb"|\x1b\[(?:\d+;\d+H|\d+C|2J|[\d;]*m)"
+    rb"|\x1b\[5n"  # whether all was taken, which a terminal answers
     rb"|\r\n"
 )
 # Unicode's other ways to change what is seen: C1 controls, bidi and zero width.
@@ -23,6 +24,7 @@ if pid == 0:
     os.execvp("bash", ["bash", "-c", os.environ["RUN"]])
 
 screen = pyte.Screen(columns, rows)
+screen.write_process_input = lambda answer: os.write(fd, answer.encode())
 stream = pyte.ByteStream(screen)
 steps, out = json.loads(os.environ["STEPS"]), b""
 end = time.monotonic() + 240

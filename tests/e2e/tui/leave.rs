@@ -1,6 +1,6 @@
 //! How one leaves, and what is left of it on the terminal: nothing.
 
-use super::screen::{FIRST, HELP, PAGE, Screen};
+use super::screen::{FIRST, HELP, Screen, page};
 use crate::harness::{Sentinel, config, world};
 
 const DRAWN: &str = "alternate=1 cursor=0 wrap=0 mouse=1 numbers=1";
@@ -16,7 +16,7 @@ fn esc_goes_back_and_whoever_leaves_has_her_terminal_as_it_was() {
     screen.keys(&["d"]);
     screen.wait("type \"alice\"");
     screen.back("type \"alice\"");
-    screen.back(PAGE);
+    screen.back(&page("alice"));
     // The filter goes first; where nothing is left to go back from, nothing happens.
     screen.back("/alice");
     screen.keys(&["Escape"]);

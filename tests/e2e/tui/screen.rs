@@ -23,17 +23,12 @@ const PROMPT: &str = "ready>";
 /// What is seen on every screen of the sentinel.
 pub const FIRST: &str = "1 Containers";
 
-/// What is seen on the page of a container.
-pub const PAGE: &str = "Owner ";
-
 /// What is seen where the keys are explained, wherever they are.
 pub const HELP: &str = "draw anew";
 
-/// What is seen, and the row of the cursor.
-#[derive(PartialEq)]
-struct Look {
-    row: usize,
-    screen: String,
+/// What is seen on the page of a container.
+pub fn page(name: &str) -> String {
+    format!("Containers › {name}")
 }
 
 /// A terminal.
@@ -171,15 +166,15 @@ impl Screen {
     /// Goes by Tab to the field of the form that has this name.
     #[track_caller]
     pub fn field(&self, label: &str) {
+        let here = format!("▸{label}");
         // A form has a dozen fields at most.
         for _ in 0..20 {
-            let seen = self.look();
-            let line = seen.screen.lines().nth(seen.row).unwrap_or_default();
-            if line.contains(label) {
+            let seen = self.text_now();
+            if seen.contains(&here) {
                 return;
             }
             self.keys(&["Tab"]);
-            self.wait_until("another field", |_| self.look() != seen);
+            self.wait_until("another field", |screen| screen != seen);
         }
         panic!("no field {label}:\n{}", self.text_now());
     }
@@ -190,13 +185,7 @@ impl Screen {
         self.text(name);
         self.wait(&format!("/{name}"));
         self.keys(&["Enter", "Enter"]);
-        self.wait(PAGE);
-    }
-
-    /// What is seen, and where the cursor is.
-    fn look(&self) -> Look {
-        let row = self.tmux(&["display-message", "-p", "#{cursor_y}"]);
-        Look { row: row.trim().parse().unwrap_or(0), screen: self.text_now() }
+        self.wait(&page(name));
     }
 
     /// Clicks on where this text is seen, on its first character.

@@ -1,6 +1,6 @@
 //! The command line of the screen, and what is asked for when one comes.
 
-use super::screen::{FIRST, PAGE, Screen};
+use super::screen::{FIRST, Screen, page};
 
 #[test]
 fn a_command_is_completed_run_and_remembered() {
@@ -17,8 +17,8 @@ fn a_command_is_completed_run_and_remembered() {
     screen.keys(&["Tab"]);
     screen.wait(":info bob");
     screen.keys(&["Enter"]);
-    screen.wait_until("bob's page", |s| s.contains(PAGE) && s.contains("bob@laptop"));
-    screen.back(PAGE);
+    screen.wait_until("all about bob", |s| s.contains("Owner ") && s.contains("bob@laptop"));
+    screen.back("Owner ");
     screen.keys(&[":", "Up"]);
     screen.wait(":info bob");
     // A mistake is told with what to do about it, where it was made.
@@ -38,14 +38,14 @@ fn a_command_is_completed_run_and_remembered() {
 fn a_name_opens_the_page_of_a_container_and_a_shell_inside_comes_back_to_it() {
     let screen = Screen::new();
     screen.run("ssh -F $CFG -t sentinel alice; echo left: $?");
-    screen.wait_until("alice's page", |s| s.contains(PAGE) && s.contains("alice@laptop"));
+    screen.wait_until("her page", |s| s.contains(&page("alice")) && s.contains("alice@laptop"));
     screen.keys(&["e"]);
     screen.wait_until("a shell", |s| !s.contains(FIRST) && s.trim_end().ends_with(['$', '#']));
     screen.run("echo in''side $(id -un)@$(hostname)");
     screen.wait("inside alice@alice-container");
     screen.run("exit");
-    screen.wait_until("the page", |s| s.contains(FIRST) && s.contains(PAGE));
-    screen.back(PAGE);
+    screen.wait_until("the page", |s| s.contains(FIRST) && s.contains(&page("alice")));
+    screen.back(&page("alice"));
     screen.wait("bob");
     screen.keys(&["q"]);
     screen.wait("left: 0");
