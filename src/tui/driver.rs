@@ -119,6 +119,7 @@ pub async fn run(
         let (input, output) = terminal.split();
         // Nobody but the sentinel, or a signal of the client's, wants that on a raw terminal.
         let end = wished.run_until_cancelled(screen.serve(input, output)).await;
+        screen.last_words(input).await;
         match end.unwrap_or(End::Left) {
             End::Left => return LEAVE.to_owned(),
             End::Lent(words) => screen.lend(words, terminal).await,
@@ -185,7 +186,6 @@ impl<'a> Screen<'a> {
         loop {
             for action in std::mem::take(&mut self.due) {
                 if let Some(end) = self.act(action) {
-                    self.last_words(input).await;
                     return end;
                 }
             }
