@@ -31,6 +31,14 @@ pub fn page(name: &str) -> String {
     format!("Containers › {name}")
 }
 
+/// The name of the field that somebody is at, in a form; nothing where she is at none.
+fn here(screen: &str) -> String {
+    // Names have 14 cells; behind the mark of a row there is none.
+    let marked = screen.lines().filter_map(|line| line.split_once('▸'));
+    let names = marked.map(|(_, rest)| rest.chars().take(14).collect::<String>());
+    names.into_iter().find(|name| !name.starts_with(' ')).unwrap_or_default()
+}
+
 /// A terminal.
 pub struct Screen {
     server: Child,
@@ -166,15 +174,16 @@ impl Screen {
     /// Goes by Tab to the field of the form that has this name.
     #[track_caller]
     pub fn field(&self, label: &str) {
-        let here = format!("▸{label}");
+        self.wait_until("a field", |screen| !here(screen).is_empty());
         // A form has a dozen fields at most.
         for _ in 0..20 {
-            let seen = self.text_now();
-            if seen.contains(&here) {
+            let here = here(&self.text_now());
+            if here.starts_with(label) {
                 return;
             }
             self.keys(&["Tab"]);
-            self.wait_until("another field", |screen| screen != seen);
+            // What was typed before, and what is behind the form, may be drawn first.
+            self.wait_until("another field", |screen| self::here(screen) != here);
         }
         panic!("no field {label}:\n{}", self.text_now());
     }
