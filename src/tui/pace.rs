@@ -31,14 +31,13 @@ impl Pace {
     /// Whether another frame may be sent.
     #[must_use]
     pub fn is_open(&self, now: Duration) -> bool {
-        let is_lost = now.saturating_sub(self.since) >= PATIENCE;
-        !self.answers || self.sent.iter().sum::<usize>() < WINDOW || is_lost
+        !self.answers || self.sent.iter().sum::<usize>() < WINDOW || self.is_lost(now)
     }
 
     /// A frame of so many bytes is sent; whether the question follows it. Who never answered is asked
     /// once.
     pub fn send(&mut self, bytes: usize, now: Duration) -> bool {
-        if !self.is_waiting() || !self.is_open(now) {
+        if !self.is_waiting() || self.is_lost(now) {
             self.sent.clear();
         }
         if self.asked && !self.answers {
@@ -57,6 +56,11 @@ impl Pace {
         self.answers = true;
         self.sent.pop_front();
         self.since = now;
+    }
+
+    /// Whether an answer has not come for so long that none will.
+    fn is_lost(&self, now: Duration) -> bool {
+        now.saturating_sub(self.since) >= PATIENCE
     }
 
     /// Whether an answer is to come, from a terminal that answers.
