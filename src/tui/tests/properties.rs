@@ -13,15 +13,18 @@ use crate::{
         failure::{Failure, Kind},
         report::{Field, Part, Report, Table},
     },
+    fleet::usage::{POINTS, Point, Use},
     model::text::printable,
     tui::{
         choices::Host,
+        facts::About,
         input::{Act, Mouse},
         keymap::Tab,
         layout::{columns, widths},
         surface::LEAVE,
         table::{Need, Row, Value},
         theme::Role,
+        uses::Used,
     },
 };
 
@@ -84,6 +87,22 @@ fn hosts() -> impl Strategy<Value = Vec<Host>> {
     prop::collection::vec(host, 0..4)
 }
 
+/// What is known of containers beyond their rows; percents beyond a hundred, too.
+fn about(containers: &[Row], sessions: &[Row], limit: &str) -> BTreeMap<String, About> {
+    let sessions: Vec<_> = sessions.iter().map(|row| row.id.clone()).collect();
+    let point = |i: usize| Point { cpu: u8::try_from(i * 9).ok(), memory: u8::MAX };
+    let last = Use {
+        cpu: Some(u8::MAX),
+        memory: Some((u64::MAX, 0)),
+        disk: Some((1, None)),
+        history: (0..POINTS).map(point).collect(),
+    };
+    let limits = [Some(limit.to_owned()), None, Some(limit.to_owned())];
+    let used = Used { last: Some(Arc::new(last)), is_old: false, limits };
+    let about = About { used, sessions };
+    containers.iter().map(|row| (row.id.clone(), about.clone())).collect()
+}
+
 fn facts() -> impl Strategy<Value = Facts> {
     let rows = (
         rows(Tab::Containers),
@@ -100,9 +119,9 @@ fn facts() -> impl Strategy<Value = Facts> {
         hosts(),
     );
     (rows, rest).prop_map(|((c, h, s, g, l), (sentinel, image, alarms, stacks, hosts))| Facts {
+        about: about(&c, &s, &image),
         sentinel,
         person: image.clone(),
-        about: BTreeMap::new(),
         alarms,
         rows: Tab::ALL.into_iter().zip([c, h, s, g, l]).collect(),
         choices: Choices {
