@@ -333,12 +333,13 @@ impl<'a> Screen<'a> {
         } else {
             (known.alarms.clone(), known.choices.clone())
         };
+        let (rows, about) = facts::rows(&sources, self.state.look);
         let facts = Facts {
             sentinel: printable(&context.door().host, MAX_STEP),
             person: printable(&context.principal.name, MAX_STEP),
             alarms,
-            rows: facts::rows(&sources, self.state.look),
-            about: facts::about(&sources),
+            rows,
+            about,
             choices,
         };
         if facts != *self.state.facts {

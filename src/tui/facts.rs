@@ -8,7 +8,7 @@ use super::{
     keymap::Tab,
     table::{Row, Value},
     theme::{Look, Role},
-    uses::Used,
+    uses::{Used, filled},
 };
 use crate::{
     command::{
@@ -45,28 +45,6 @@ pub struct Sources<'a> {
     pub now: Timestamp,
 }
 
-/// The rows of all screens but the ledger.
-#[must_use]
-pub fn rows(sources: &Sources<'_>, look: Look) -> BTreeMap<Tab, Vec<Row>> {
-    let Sources { inventory, usage, health, sessions, bans, now } = sources;
-    let visits = visits(sessions);
-    let containers = inventory.containers();
-    let containers = containers
-        .map(|c| {
-            let used = used(c, inventory, usage);
-            container(c, inventory, (&visits, &used), (*now, look))
-        })
-        .collect();
-    let hosts = inventory.backends.iter();
-    let hosts = hosts.map(|b| host(b, health, (*now, look))).collect();
-    BTreeMap::from([
-        (Tab::Containers, containers),
-        (Tab::Hosts, hosts),
-        (Tab::Sessions, sessions.iter().map(|s| session(s, *now)).collect()),
-        (Tab::Guard, bans.iter().map(ban).collect()),
-    ])
-}
-
 /// What is known of a container beyond its row.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct About {
@@ -76,32 +54,47 @@ pub struct About {
     pub sessions: Vec<String>,
 }
 
-/// That of each container, by name.
+/// The rows of all screens but the ledger, and what is known of each container, by name.
 #[must_use]
-pub fn about(sources: &Sources<'_>) -> BTreeMap<String, About> {
-    let Sources { inventory, usage, sessions, .. } = sources;
+pub fn rows(
+    sources: &Sources<'_>,
+    look: Look,
+) -> (BTreeMap<Tab, Vec<Row>>, BTreeMap<String, About>) {
+    let Sources { inventory, health, sessions, bans, now, .. } = sources;
     let mut visits = visits(sessions);
-    let about = inventory.containers().map(|container| {
-        let sessions = visits.remove(&container.name).unwrap_or_default();
-        let sessions = sessions.into_iter().map(|id| id.to_string()).collect();
-        let about = About { used: used(container, inventory, usage), sessions };
-        (container.name.to_string(), about)
-    });
-    about.collect()
+    let (mut containers, mut abouts) = (Vec::new(), BTreeMap::new());
+    for found in inventory.containers() {
+        let is_current = is_current(found, inventory);
+        let about = About {
+            used: Used::new(found, sources.usage.of(found), is_current),
+            sessions: visits.remove(&found.name).unwrap_or_default(),
+        };
+        containers.push(container(found, inventory, (&about, is_current), (*now, look)));
+        abouts.insert(found.name.to_string(), about);
+    }
+    let hosts = inventory.backends.iter();
+    let hosts = hosts.map(|b| host(b, health, (*now, look))).collect();
+    let rows = BTreeMap::from([
+        (Tab::Containers, containers),
+        (Tab::Hosts, hosts),
+        (Tab::Sessions, sessions.iter().map(|s| session(s, *now)).collect()),
+        (Tab::Guard, bans.iter().map(ban).collect()),
+    ]);
+    (rows, abouts)
 }
 
-fn used(container: &Container, inventory: &Inventory, usage: &Usage) -> Used {
+/// Whether its host answers.
+fn is_current(container: &Container, inventory: &Inventory) -> bool {
     let backend = inventory.backend(&container.backend);
-    let is_current = backend.is_some_and(|b| matches!(b.presence, Presence::Up { .. }));
-    Used::new(container, usage.of(container), is_current)
+    backend.is_some_and(|b| matches!(b.presence, Presence::Up { .. }))
 }
 
 /// The sessions of each container.
-fn visits(sessions: &[LiveSession]) -> BTreeMap<&ContainerName, Vec<u64>> {
-    let mut visits: BTreeMap<_, Vec<u64>> = BTreeMap::new();
+fn visits(sessions: &[LiveSession]) -> BTreeMap<&ContainerName, Vec<String>> {
+    let mut visits: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for session in sessions {
         if let [container] = session.containers.as_slice() {
-            visits.entry(container).or_default().push(session.id);
+            visits.entry(container).or_default().push(session.id.to_string());
         }
     }
     visits
@@ -132,11 +125,10 @@ fn since(then: Option<Timestamp>, now: Timestamp) -> Value {
 fn container(
     container: &Arc<Container>,
     inventory: &Inventory,
-    (visits, used): (&BTreeMap<&ContainerName, Vec<u64>>, &Used),
+    (about, is_current): (&About, bool),
     (now, look): (Timestamp, Look),
 ) -> Row {
     let backend = inventory.backend(&container.backend);
-    let is_current = backend.is_some_and(|b| matches!(b.presence, Presence::Up { .. }));
     let glyphs = look.glyphs();
     let (glyph, word, role) = match container.status {
         Status::Running => (glyphs.on, "running", Role::Good),
@@ -151,9 +143,8 @@ fn container(
         None if is_current => Value::new(format!("{glyph} {word}"), role),
         None => Value::new(format!("{glyph} {word}?"), Role::Faint),
     };
-    let [cpu, memory, disk] = used.cells();
+    let [cpu, memory, disk] = about.used.cells();
     let made = container.label("created-at").and_then(|text| text.parse().ok());
-    let sessions = visits.get(&container.name).map_or(0, Vec::len);
     Row {
         id: container.name.to_string(),
         cells: vec![
@@ -165,7 +156,7 @@ fn container(
             cpu,
             memory,
             disk,
-            count(u64::try_from(sessions).unwrap_or(u64::MAX)),
+            count(u64::try_from(about.sessions.len()).unwrap_or(u64::MAX)),
             since(made, now),
         ],
     }
@@ -214,12 +205,7 @@ fn host(backend: &Arc<Backend>, health: &Health, (now, look): (Timestamp, Look))
 fn share(used_of: Option<(u64, u64)>) -> Value {
     let Some((used, total)) = used_of.filter(|(_, total)| *total > 0) else { return faint("-") };
     let share = used as f32 / total as f32;
-    let role = match share {
-        0.95.. => Role::Bad,
-        0.8.. => Role::Warning,
-        _ => Role::Text,
-    };
-    Value::new(format!("{}/{}", size(used), size(total)), role).share(share)
+    Value::new(format!("{}/{}", size(used), size(total)), filled(share)).share(share)
 }
 
 /// The last heartbeats, the newest at the right: how long each took, or that it was missed.

@@ -42,6 +42,28 @@ pub enum Role {
     Bad,
 }
 
+impl Role {
+    /// That of a record of the ledger, by its kind.
+    #[must_use]
+    pub fn of_record(kind: &str) -> Self {
+        if matches!(kind, "refused" | "ban") { Self::Warning } else { Self::Text }
+    }
+
+    /// All of them.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 9] = [
+        Self::Text,
+        Self::Faint,
+        Self::Title,
+        Self::Selected,
+        Self::Marked,
+        Self::Key,
+        Self::Good,
+        Self::Warning,
+        Self::Bad,
+    ];
+}
+
 impl Look {
     /// That of a client by its `TERM` and what it set in its environment; `None`: it only prints.
     ///
@@ -217,17 +239,7 @@ mod tests {
     #[test]
     fn without_colours_none_is_used() {
         let plain = Look { colour: false, ascii: false };
-        for role in [
-            Role::Text,
-            Role::Faint,
-            Role::Title,
-            Role::Selected,
-            Role::Marked,
-            Role::Key,
-            Role::Good,
-            Role::Warning,
-            Role::Bad,
-        ] {
+        for role in Role::ALL {
             assert_eq!((plain.style(role).fg, plain.style(role).bg), (None, None), "{role:?}");
         }
     }

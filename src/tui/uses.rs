@@ -36,6 +36,15 @@ pub struct Used {
     pub limits: [Option<String>; 3],
 }
 
+/// How much of something is filled, from 0 to 1, as people are to take it.
+pub(super) fn filled(share: f32) -> Role {
+    match share {
+        FULL.. => Role::Bad,
+        FILLING.. => Role::Warning,
+        _ => Role::Text,
+    }
+}
+
 impl Used {
     /// That of a container by what its host said; `is_current`: its host answers.
     #[must_use]
@@ -101,12 +110,7 @@ impl Used {
         });
         let disk = last.and_then(|used| used.disk).map(|(used, all)| {
             let share = all.map_or(0.0, |all| part(used, all));
-            let role = match share {
-                FULL.. => Role::Bad,
-                FILLING.. => Role::Warning,
-                _ => Role::Text,
-            };
-            let value = Value::new(text(2, short(used), all), role);
+            let value = Value::new(text(2, short(used), all), filled(share));
             sized(if all.is_some() { value.share(share) } else { value }, used)
         });
         let faded = |value: Value| Value { role: Role::Faint, ..value };

@@ -173,10 +173,7 @@ fn record(cells: &[String]) -> Text {
     let cell = |i: usize| printable(cells.get(i).map_or("", String::as_str), MAX_TEXT);
     // Without year and seconds.
     let time: String = cell(1).chars().skip(5).take(11).collect();
-    let role = match cell(2).as_str() {
-        "refused" | "ban" => Role::Warning,
-        _ => Role::Text,
-    };
+    let role = Role::of_record(&cell(2));
     vec![(time, Role::Faint), (cell(2), role), (cell(3), Role::Text), (cell(6), Role::Text)]
 }
 

@@ -71,12 +71,13 @@ pub(super) fn facts(look: Look) -> Facts {
     let (sessions, bans) = (&sessions[..], &bans[..]);
     let sources = Sources { inventory, usage, health, sessions, bans, now: now() };
     let choices = choices(inventory);
+    let (rows, about) = facts::rows(&sources, look);
     Facts {
         sentinel: "sentinel.example.org".to_owned(),
         person: "ops".to_owned(),
         alarms: vec!["backend attic is away for 40m: connection timed out".to_owned()],
-        about: facts::about(&sources),
-        rows: facts::rows(&sources, look),
+        rows,
+        about,
         choices,
     }
 }
@@ -417,5 +418,5 @@ pub(super) fn rows(count: usize) -> BTreeMap<Tab, Vec<Row>> {
         bans: &bans,
         now: now(),
     };
-    facts::rows(&sources, UNICODE)
+    facts::rows(&sources, UNICODE).0
 }

@@ -47,19 +47,8 @@ fn hostile() -> impl Strategy<Value = String> {
 fn value() -> impl Strategy<Value = Value> {
     let share = prop::option::of(-1.0_f32..2.0);
     (hostile(), share, 0..9_usize, any::<bool>()).prop_map(|(text, share, role, is_clean)| {
-        let roles = [
-            Role::Text,
-            Role::Faint,
-            Role::Title,
-            Role::Selected,
-            Role::Marked,
-            Role::Key,
-            Role::Good,
-            Role::Warning,
-            Role::Bad,
-        ];
         let text = if is_clean { printable(&text, 100) } else { text };
-        let value = Value::new(text, roles[role]);
+        let value = Value::new(text, Role::ALL[role]);
         share.map_or(value.clone(), |share| value.share(share))
     })
 }

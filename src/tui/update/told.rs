@@ -104,10 +104,7 @@ fn cells(tab: Tab, cells: &[String]) -> Vec<Value> {
             ]
         }
         Tab::Ledger => {
-            let role = match cells.get(2).map(String::as_str) {
-                Some("refused" | "ban") => Role::Warning,
-                Some(_) | None => Role::Text,
-            };
+            let role = cells.get(2).map_or(Role::Text, |kind| Role::of_record(kind));
             vec![text(1, Role::Faint), text(2, role), plain(3), plain(5), plain(6)]
         }
         Tab::Containers | Tab::Hosts | Tab::Guard => Vec::new(),

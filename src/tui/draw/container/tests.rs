@@ -10,9 +10,10 @@ use crate::{
     command::{
         report::{Part, Report, Table},
         terminal::Size,
+        testing,
     },
     fleet::{
-        tests::{backend, container},
+        tests::container,
         usage::{POINTS, Point, Usage, Use},
     },
     health::Health,
@@ -32,23 +33,11 @@ fn now() -> Timestamp {
 }
 
 fn inventory(presence: Presence) -> Inventory {
-    let config = backend("b1");
     let mut alice = container("alice", "b1");
     alice.addresses = vec!["10.0.3.7".parse().unwrap()];
     alice.config.insert("limits.cpu".to_owned(), "2".to_owned());
-    let backend = Backend {
-        name: config.name,
-        pool: config.pool,
-        presence,
-        refreshed: Some(now()),
-        version: None,
-        cpus: None,
-        memory: None,
-        disk: None,
-        drained: false,
-        unfinished: Vec::new(),
-        containers: vec![Arc::new(alice)],
-    };
+    let backend = Arc::unwrap_or_clone(testing::backend("b1", presence, vec![alice]));
+    let backend = Backend { refreshed: Some(now()), ..backend };
     Inventory::new(vec![Arc::new(backend)])
 }
 
@@ -75,7 +64,8 @@ fn facts(presence: Presence) -> Facts {
         now: now(),
     };
     let look = Look { colour: true, ascii: false };
-    Facts { rows: facts::rows(&sources, look), about: facts::about(&sources), ..Facts::default() }
+    let (rows, about) = facts::rows(&sources, look);
+    Facts { rows, about, ..Facts::default() }
 }
 
 fn answer() -> Answer {
