@@ -419,8 +419,8 @@ pub fn hit(state: &State, x: u16, y: u16) -> Hit {
         return found.map_or(Hit::Nothing, Hit::Heading);
     }
     if at(parts.body) {
-        let place = table.window(usize::from(parts.body.height)) + usize::from(y - parts.body.y);
-        return if place < table.count().0 { Hit::Row(place) } else { Hit::Nothing };
+        let place = table.place_at(usize::from(y - parts.body.y), usize::from(parts.body.height));
+        return place.map_or(Hit::Nothing, Hit::Row);
     }
     Hit::Nothing
 }

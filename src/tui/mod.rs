@@ -1,5 +1,6 @@
 //! The full-screen interface of administrators.
 
+pub mod blocks;
 pub mod choices;
 pub mod complete;
 pub mod draw;

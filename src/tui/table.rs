@@ -10,7 +10,10 @@ use std::{
 
 use unicode_width::UnicodeWidthStr;
 
-use super::theme::Role;
+use super::{
+    blocks::{Blocks, Stands},
+    theme::Role,
+};
 
 /// Cells of a bar, with the one behind it.
 pub const BAR: u16 = 6;
@@ -100,6 +103,15 @@ pub struct Need {
     pub bar: bool,
 }
 
+/// What is in a line of a list.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Shown<'a> {
+    /// What rows that are kept together have in common, and how many they are.
+    Heading(&'a str, usize),
+    /// A row, and its place.
+    Row(usize, &'a Row),
+}
+
 /// Which column the rows are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sort {
@@ -128,6 +140,8 @@ pub struct Table {
     rows: Vec<Row>,
     /// Places in `rows` of those that are shown, in order.
     shown: Vec<usize>,
+    /// The same with headings.
+    blocks: Blocks,
     /// What the widest of those shown need, by column.
     needs: Vec<Need>,
     filter: String,
@@ -136,7 +150,7 @@ pub struct Table {
     /// What one is at, and its place among those shown when it was last there.
     here: Option<String>,
     place: usize,
-    /// First row on the screen.
+    /// First line on the screen.
     top: usize,
     marked: BTreeSet<String>,
 }
@@ -295,13 +309,32 @@ impl Table {
         &self.needs
     }
 
-    /// The first to draw where there is room for so many: one sees what one is at, and as little
+    /// The first line to draw where there is room for so many: one sees what one is at, and as little
     /// moves as can be.
     #[must_use]
     pub fn window(&self, room: usize) -> usize {
-        let (room, count) = (room.max(1), self.shown.len());
-        let lowest = (self.place + 1).saturating_sub(room);
-        self.top.clamp(lowest, self.place.max(lowest)).min(count.saturating_sub(room))
+        self.blocks.window(self.place, self.top, room)
+    }
+
+    /// The lines that are seen where there is room for so many.
+    pub fn lines(&self, room: usize) -> impl Iterator<Item = Shown<'_>> {
+        let first = self.window(room);
+        (first..first + room).map_while(|line| match self.blocks.at(line)? {
+            Stands::Row(place) => Some(Shown::Row(place, self.row(place)?)),
+            Stands::Heading(places) => {
+                let cell = self.row(places.start)?.cells.get(self.group?)?;
+                Some(Shown::Heading(&cell.text, places.len()))
+            }
+        })
+    }
+
+    /// The place of the row that stands in this line of those.
+    #[must_use]
+    pub fn place_at(&self, line: usize, room: usize) -> Option<usize> {
+        match self.blocks.at(self.window(room) + line)? {
+            Stands::Row(place) => Some(place),
+            Stands::Heading(_) => None,
+        }
     }
 
     /// It was drawn with so much room.
@@ -334,6 +367,10 @@ impl Table {
         let need =
             |column| shown.iter().filter_map(|i| cell(*i, column)).fold(Need::default(), Need::and);
         self.needs = (0..columns).map(need).collect();
+        self.blocks = match self.group {
+            Some(_) => Blocks::by(shown.iter().map(|i| group(*i))),
+            None => Blocks::plain(shown.len()),
+        };
         self.shown = shown;
         let found = self
             .here

@@ -18,7 +18,7 @@ use super::{
     layout::{self, Parts, columns, hints, parts, tabs, widths},
     line::Line,
     state::{Prompt, State},
-    table::{BAR, Side, Table, Value},
+    table::{BAR, Shown, Side, Table, Value},
     theme::{Look, Role},
 };
 
@@ -195,33 +195,59 @@ fn list(state: &State, table: &Table, parts: Parts, canvas: &mut Canvas<'_>) {
         }
     }
     let room = usize::from(parts.body.height);
-    let first = table.window(room);
-    for (y, (place, row)) in (parts.body.y..).zip(table.visible().skip(first).take(room)) {
-        let is_marked = table.is_marked(&row.id);
-        let glyphs = state.look.glyphs();
-        let is_here = place == table.place();
-        let mark = match (is_marked, is_here) {
-            (true, _) => glyphs.mark,
-            (false, true) => glyphs.here,
-            (false, false) => " ",
-        };
-        if mark != " " {
-            canvas.text((0, y), 1, mark, if is_marked { Role::Marked } else { Role::Key });
-        }
-        let cells = columns.iter().zip(&placed).zip(table.needs()).zip(&row.cells);
-        for (((column, placed), need), value) in cells {
-            if let Some((x, cells)) = *placed {
-                cell(canvas, Rect::new(x, y, cells, 1), value, (column.side, need.text));
+    for (y, line) in (parts.body.y..).zip(table.lines(room)) {
+        match line {
+            Shown::Row(place, row) => {
+                let is_here = place == table.place();
+                let mark = (table.is_marked(&row.id), is_here);
+                marked(canvas, y, mark);
+                let cells = columns.iter().zip(&placed).zip(table.needs()).zip(&row.cells);
+                for (((column, placed), need), value) in cells {
+                    if let Some((x, cells)) = *placed {
+                        cell(canvas, Rect::new(x, y, cells, 1), value, (column.side, need.text));
+                    }
+                }
+                if is_here {
+                    let line = Rect::new(1, y, state.size.columns.saturating_sub(1), 1);
+                    canvas.restyle(line, Role::Selected);
+                }
             }
-        }
-        if is_here {
-            let line = Rect::new(1, y, state.size.columns.saturating_sub(1), 1);
-            canvas.restyle(line, Role::Selected);
+            Shown::Heading(name, count) => heading(state, (name, count), y, canvas),
         }
     }
     if table.count().0 == 0 {
         let (text, _) = empty(state.tab, table);
         canvas.text((2, parts.body.y), state.size.columns.saturating_sub(2), &text, Role::Faint);
+    }
+}
+
+/// The sign before a row that is marked, or that one is at.
+fn marked(canvas: &mut Canvas<'_>, y: u16, (is_marked, is_here): (bool, bool)) {
+    let glyphs = canvas.look.glyphs();
+    if is_marked {
+        canvas.text((0, y), 1, glyphs.mark, Role::Marked);
+    } else if is_here {
+        canvas.text((0, y), 1, glyphs.here, Role::Key);
+    }
+}
+
+/// What rows that are kept together have in common, how many they are, and how their host is.
+fn heading(state: &State, (name, count): (&str, usize), y: u16, canvas: &mut Canvas<'_>) {
+    let width = state.size.columns;
+    let [across, ..] = canvas.look.glyphs().frame;
+    canvas.text((0, y), width, &across.repeat(usize::from(width)), Role::Faint);
+    let by_host = state.table().is_some_and(|table| table.group() == Some(layout::HOST));
+    let hosts = state.facts.rows.get(&Tab::Hosts).filter(|_| by_host).into_iter().flatten();
+    let is = hosts.into_iter().find(|row| row.id == name).and_then(|row| row.cells.get(1));
+    let pieces = [
+        Some((format!(" {name} "), Role::Title)),
+        Some((format!("{count} "), Role::Text)),
+        is.map(|is| (format!("{} ", is.text), is.role)),
+    ];
+    // A name stands where those of the rows below do.
+    let mut x = 1;
+    for (text, role) in pieces.into_iter().flatten() {
+        x += canvas.text((x, y), width.saturating_sub(x), &text, role);
     }
 }
 

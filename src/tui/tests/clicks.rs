@@ -52,6 +52,21 @@ fn names_of_screens_headings_rows_and_keys_are_clicked() {
 }
 
 #[test]
+fn rows_below_headings_are_clicked_and_headings_are_not() {
+    let mut person = Person::new(SMALL, UNICODE);
+    person.keys("v");
+    person.click("build-arm", 0);
+    assert!(person.reads("▸ build-arm"));
+    for heading in ["forge 4 ", "tank-1 10 "] {
+        person.click(heading, 0);
+        assert!(person.reads("▸ build-arm") && person.state.pages.is_empty(), "{heading}");
+    }
+    person.click("anna-thesis", 0);
+    person.click("anna-thesis", 0);
+    assert!(person.reads("Containers › anna-thesis"));
+}
+
+#[test]
 fn a_form_is_filled_in_with_the_mouse() {
     let mut person = Person::new(SMALL, UNICODE);
     person.keys("c");
