@@ -178,14 +178,19 @@ impl Table {
         &self.filter
     }
 
-    /// Sorts by this column; the same again, the other way round; once more, not at all.
+    /// Sorts by this column, numbers from the largest; the same again, the other way round; once more,
+    /// not at all.
     pub fn sort_by(&mut self, column: usize) {
+        let numbers = self.rows.iter().any(|row| {
+            let cell = row.cells.get(column);
+            cell.is_some_and(|cell| cell.number.is_some())
+        });
         self.sort = match self.sort {
-            Some(Sort { column: same, down: false }) if same == column => {
-                Some(Sort { column, down: true })
+            Some(Sort { column: same, down }) if same == column && down == numbers => {
+                Some(Sort { column, down: !down })
             }
-            Some(Sort { column: same, down: true }) if same == column => None,
-            Some(_) | None => Some(Sort { column, down: false }),
+            Some(Sort { column: same, .. }) if same == column => None,
+            Some(_) | None => Some(Sort { column, down: numbers }),
         };
         self.arrange();
     }
@@ -356,10 +361,7 @@ impl Table {
         let group = |i| self.group.and_then(|column| cell(i, column)).map(|cell| &cell.text);
         shown.sort_by(|a, b| {
             group(*a).cmp(&group(*b)).then_with(|| match self.sort {
-                Some(Sort { column, down }) => {
-                    let order = compare(cell(*a, column), cell(*b, column));
-                    if down { order.reverse() } else { order }
-                }
+                Some(Sort { column, down }) => compare(cell(*a, column), cell(*b, column), down),
                 None => Ordering::Equal,
             })
         });
@@ -387,111 +389,18 @@ impl Need {
     }
 }
 
-fn compare(a: Option<&Value>, b: Option<&Value>) -> Ordering {
+fn compare(a: Option<&Value>, b: Option<&Value>, down: bool) -> Ordering {
+    let turned = |order: Ordering| if down { order.reverse() } else { order };
     match (a, b) {
         (Some(Value { number: Some(a), .. }), Some(Value { number: Some(b), .. })) => {
-            a.total_cmp(b)
+            turned(a.total_cmp(b))
         }
-        // What has no number comes last.
+        // What has no number comes last, whatever comes first.
         (Some(Value { number: Some(_), .. }), _) => Ordering::Less,
         (_, Some(Value { number: Some(_), .. })) => Ordering::Greater,
-        (a, b) => a.map(|cell| &cell.text).cmp(&b.map(|cell| &cell.text)),
+        (a, b) => turned(a.map(|cell| &cell.text).cmp(&b.map(|cell| &cell.text))),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(name: &str, host: &str, used: Option<f64>) -> Row {
-        let value = |text: &str| Value::new(text, Role::Text);
-        let used = used.map_or(value("-"), |used| value(&used.to_string()).number(used));
-        Row { id: name.to_owned(), cells: vec![value(name), value(host), used] }
-    }
-
-    fn table() -> Table {
-        let mut table = Table::default();
-        table.set(vec![
-            row("alice", "h1", Some(10.0)),
-            row("bob", "h2", Some(9.0)),
-            row("carol", "h1", None),
-            row("dave", "h2", Some(70.0)),
-        ]);
-        table
-    }
-
-    fn names(table: &Table) -> String {
-        table.visible().map(|(_, row)| &row.id[..1]).collect()
-    }
-
-    #[test]
-    fn rows_are_filtered_sorted_and_kept_together() {
-        let mut table = table();
-        assert_eq!(names(&table), "abcd");
-        table.sort_by(2);
-        assert_eq!(names(&table), "badc", "numbers as numbers, what has none last");
-        table.sort_by(2);
-        assert_eq!(names(&table), "cdab");
-        table.group_by(Some(1));
-        assert_eq!(names(&table), "cadb");
-        table.sort_by(2);
-        assert_eq!((names(&table).as_str(), table.sort()), ("acbd", None));
-        table.set_filter("H1 C");
-        assert_eq!((names(&table).as_str(), table.count()), ("ac", (2, 4)), "alice has a c");
-        table.set_filter("nobody");
-        assert_eq!((names(&table).as_str(), table.here()), ("", None));
-    }
-
-    #[test]
-    fn what_one_is_at_stays_whatever_comes_and_goes() {
-        let mut table = table();
-        table.go(Move::By(2));
-        assert_eq!(table.here().unwrap().id, "carol");
-        table.set(vec![
-            row("aaron", "h1", None),
-            row("carol", "h1", None),
-            row("dave", "h2", None),
-        ]);
-        assert_eq!((table.here().unwrap().id.as_str(), table.place()), ("carol", 1));
-        table.set(vec![row("aaron", "h1", None), row("dave", "h2", None)]);
-        assert_eq!(table.here().unwrap().id, "dave", "its place is another's now");
-        table.set(Vec::new());
-        assert_eq!((table.here(), table.place()), (None, 0));
-        table.go(Move::By(5));
-        assert_eq!(table.place(), 0);
-    }
-
-    #[test]
-    fn marks_say_what_an_action_is_for() {
-        let mut table = table();
-        assert_eq!(table.chosen(), ["alice"]);
-        table.go(Move::Last);
-        table.mark();
-        table.go(Move::First);
-        assert_eq!(table.chosen(), ["dave"]);
-        table.set_filter("h1");
-        table.mark_all();
-        assert_eq!(table.chosen(), ["alice", "carol", "dave"]);
-        table.set(vec![row("carol", "h1", None)]);
-        assert_eq!(table.chosen(), ["carol"], "what is gone is nobody's business");
-        assert!(table.unmark() && !table.unmark());
-    }
-
-    #[test]
-    fn one_sees_what_one_is_at_and_little_moves() {
-        let mut table = Table::default();
-        table.set((0..100).map(|i| row(&format!("c{i:02}"), "h", None)).collect());
-        let mut go = |to, room| {
-            table.go(to);
-            table.drawn(room);
-            table.window(room)
-        };
-        assert_eq!(go(Move::By(9), 10), 0);
-        assert_eq!(go(Move::By(1), 10), 1);
-        assert_eq!(go(Move::By(-9), 10), 1);
-        assert_eq!(go(Move::By(-1), 10), 0);
-        assert_eq!(go(Move::Last, 10), 90);
-        assert_eq!(go(Move::To(95), 50), 50);
-        assert_eq!(go(Move::First, 0), 0);
-    }
-}
+mod tests;
