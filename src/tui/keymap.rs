@@ -266,6 +266,9 @@ const fn hint(
     Binding { shown, keys, intent, what, hint: Some(rank) }
 }
 
+/// Leaves even while something is typed or asked, where `q` is a letter.
+pub const LEAVES_ALWAYS: Key = ctrl('c');
+
 const ANYWHERE: &[Binding] = &[
     bind("1-5", &[], Intent::Show(Tab::Containers), "go to a screen"),
     bind("Tab", &[on(Code::Tab)], Intent::Turn(1), "next screen"),
@@ -281,7 +284,7 @@ const ANYWHERE: &[Binding] = &[
         Intent::Back,
         "back",
     ),
-    hint(0, "q", &[char('q'), ctrl('c')], Intent::Leave, "leave"),
+    hint(0, "q", &[char('q'), LEAVES_ALWAYS], Intent::Leave, "leave"),
 ];
 
 const MOVING: &[Binding] = &[

@@ -72,7 +72,6 @@ impl Form {
         self.refused = None;
         match key.code {
             Code::Esc => return Step::Cancel,
-            Code::Char('c') if key.ctrl => return Step::Cancel,
             Code::Char('s') if key.ctrl => return self.submit(),
             Code::Enter if self.at >= self.fields.len() => return self.submit(),
             Code::Tab | Code::Down | Code::Enter => self.at = (self.at + 1).min(self.fields.len()),

@@ -1,6 +1,6 @@
 //! What is asked before something is done.
 
-use super::{Action, gives_up, remark, run};
+use super::{Action, remark, run};
 use crate::command::report::Report;
 use crate::tui::{
     form::Step,
@@ -208,7 +208,7 @@ fn on_step(state: &mut State, form: crate::tui::form::Form, step: Step) -> Vec<A
 }
 
 fn on_confirm(state: &mut State, mut confirm: Confirm, key: Key) -> Vec<Action> {
-    if gives_up(key) {
+    if key.code == Code::Esc {
         return Vec::new();
     }
     let is_typed = confirm.name.as_ref().is_none_or(|(name, line)| name == line.text());

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     draw,
-    input::{Act, Code, Input, Key, Mouse},
-    keymap::{Intent, Place, Tab, intent},
+    input::{Act, Input, Mouse},
+    keymap::{Intent, LEAVES_ALWAYS, Place, Tab, intent},
     layout,
     state::{Answer, Dialogue, Ended, Facts, Page, Remark, State, Words, WorkId},
     table::Move,
@@ -192,6 +192,7 @@ fn on_return(state: &mut State, words: &Words, result: &Result<Arc<Report>, Fail
 
 fn on_input(state: &mut State, input: Input) -> Vec<Action> {
     match input {
+        Input::Key(LEAVES_ALWAYS) => vec![Action::Leave],
         Input::Key(key) if state.dialogue.is_some() => deed::on_key(state, key),
         Input::Key(key) if state.prompt.is_some() => typed::on_key(state, key),
         Input::Key(key) => match intent(state.place(), key) {
@@ -391,11 +392,6 @@ fn on_click(state: &mut State, column: u16, row: u16) -> Vec<Action> {
             Vec::new()
         }
     }
-}
-
-/// Whether this key gives up what is being typed or asked.
-pub(super) fn gives_up(key: Key) -> bool {
-    key.code == Code::Esc || key == Key { code: Code::Char('c'), ctrl: true, alt: false }
 }
 
 /// Whether a dialogue is open, for those who may not be disturbed.

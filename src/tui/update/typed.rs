@@ -1,6 +1,6 @@
 //! The line at the bottom: a filter, or a command.
 
-use super::{Action, gives_up, run};
+use super::{Action, run};
 use crate::{
     command::{self, Manner, key_arg::is_private},
     tui::{
@@ -40,10 +40,10 @@ pub(super) fn on_paste(state: &mut State, text: &str) {
 pub(super) fn on_key(state: &mut State, key: Key) -> Vec<Action> {
     let Some(prompt) = state.prompt.take() else { return Vec::new() };
     match prompt {
-        Prompt::Filter(_, before) if gives_up(key) => {
+        Prompt::Filter(_, before) if key.code == Code::Esc => {
             state.table_mut().into_iter().for_each(|table| table.set_filter(&before));
         }
-        Prompt::Command(..) if gives_up(key) => {}
+        Prompt::Command(..) if key.code == Code::Esc => {}
         Prompt::Filter(line, before) => {
             if key.code != Code::Enter {
                 state.prompt = Some(Prompt::Filter(pressed(line, key), before));
