@@ -115,6 +115,15 @@ fn a_question_is_answered_by_its_buttons_alone() {
 }
 
 #[test]
+fn what_was_marked_is_acted_on_once() {
+    let mut person = Person::new(SMALL, UNICODE);
+    person.keys("  oy");
+    let run = |id, name: &str| Action::Run(id, vec!["stop".to_owned(), name.to_owned()]);
+    assert_eq!(person.due, [run(1, "alice"), run(2, "anna-thesis")]);
+    assert_eq!(person.state.tables[&Tab::Containers].marks(), 0);
+}
+
+#[test]
 fn help_tells_every_key_of_a_place() {
     for (keys, place) in [
         ("", Place::Tab(Tab::Containers)),

@@ -108,7 +108,8 @@ fn act(state: &mut State, deed: Deed, ids: &[String]) -> Vec<Action> {
         state.pages.retain(|page| !matches!(page, Page::Work(_)));
         state.pages.push(Page::Works);
     }
-    state.table_mut().into_iter().for_each(|table| {
+    // A page stands above the list now.
+    state.tables.get_mut(&state.tab).into_iter().for_each(|table| {
         table.unmark();
     });
     actions
