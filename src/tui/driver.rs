@@ -420,7 +420,7 @@ fn choices(context: &Context, inventory: &Inventory) -> Choices {
     let (hosts, emptiest) = choices::hosts(inventory);
     let config = context.config.borrow();
     let create = &config.create;
-    let shown = |limit: Option<String>| limit.unwrap_or_else(|| "all of the host".to_owned());
+    let shown = |limit: Option<String>| limit.unwrap_or_else(|| "no limit".to_owned());
     Choices {
         image: create.image.to_string(),
         systems: create.os_types.keys().cloned().collect(),
