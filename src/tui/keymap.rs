@@ -45,9 +45,9 @@ pub enum Place {
     Tab(Tab),
     /// On the page of a container.
     Container,
-    /// On a page that is only read: a host, a command's answer, the keys.
+    /// On a page that is only read: a host, a command's answer, work that ended, the keys.
     Page,
-    /// On the page of some work.
+    /// On the page of work under way.
     Work,
     /// Where all of it is listed.
     Works,

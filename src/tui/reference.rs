@@ -42,10 +42,13 @@ fn keys() -> String {
             Place::Tab(tab) => tab.title(),
             Place::Container => "One container",
             Place::Page => "Other pages",
-            Place::Work => "Some work",
+            Place::Work => "Work under way",
             Place::Works => "All work",
         };
         let own: Vec<_> = of(place).filter(|key| !everywhere.contains(key)).collect();
+        if own.is_empty() {
+            continue;
+        }
         writeln!(out, "\n### {title}").unwrap();
         table(&mut out, &own);
     }

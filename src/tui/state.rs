@@ -207,9 +207,11 @@ impl State {
         match self.pages.last() {
             None => Place::Tab(self.tab),
             Some(Page::Container(..)) => Place::Container,
-            Some(Page::Work(_)) => Place::Work,
+            Some(Page::Work(id)) if self.work(*id).is_some_and(|work| work.end.is_none()) => {
+                Place::Work
+            }
             Some(Page::Works) => Place::Works,
-            Some(Page::Answer(..) | Page::Help(_) | Page::Row(..)) => Place::Page,
+            Some(Page::Work(_) | Page::Answer(..) | Page::Help(_) | Page::Row(..)) => Place::Page,
         }
     }
 

@@ -133,6 +133,7 @@ fn help_tells_every_key_of_a_place() {
         ("5", Place::Tab(Tab::Ledger)),
         ("\n", Place::Container),
         ("w", Place::Works),
+        (":start bob\n", Place::Work),
     ] {
         let mut person = Person::new(Size { columns: 200, rows: 60 }, UNICODE);
         person.keys(keys);

@@ -135,6 +135,19 @@ fn work_under_way_and_done() {
 }
 
 #[test]
+fn only_work_under_way_is_asked_to_stop() {
+    let mut person = Person::new(SMALL, UNICODE);
+    work(&mut person);
+    assert!(person.reads("x stop it"));
+    person.keys("x");
+    assert_eq!(person.due, [Action::Stop(1)]);
+    person.see(Event::Ended(1, Err(Failure::new(Kind::Conflict, "it was stopped"))));
+    assert!(person.reads("it was stopped") && !person.reads("stop it"));
+    person.keys("x");
+    assert!(person.due.is_empty() && !person.state.pages.is_empty());
+}
+
+#[test]
 fn questions() {
     let few = &[(80, 24), (40, 8)];
     seen!("stop", few, |p| p.keys("o"));
