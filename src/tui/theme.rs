@@ -189,7 +189,8 @@ const ASCII: Glyphs = Glyphs {
     here: ">",
     mark: "x",
     sorted: ["^", "v"],
-    more: "~",
+    // That of nano and of Emacs, for a line that is longer.
+    more: "$",
     beyond: ["<", ">"],
     then: ">",
     turning: &["|", "/", "-", "\\"],
@@ -233,6 +234,15 @@ mod tests {
                 assert_eq!(glyph.width(), 1, "{glyph}");
                 assert!(glyphs == &UNICODE || glyph.is_ascii(), "{glyph}");
             }
+        }
+    }
+
+    #[test]
+    fn no_sign_has_two_meanings() {
+        for Glyphs { on, off, between, wrong, here, mark, more, sorted, .. } in [&UNICODE, &ASCII] {
+            let signs = [on, off, between, wrong, here, mark, more, &sorted[0], &sorted[1]];
+            let different: std::collections::HashSet<_> = signs.iter().collect();
+            assert_eq!(different.len(), signs.len(), "{signs:?}");
         }
     }
 
