@@ -199,8 +199,8 @@ impl<'a> Screen<'a> {
                 },
                 () = until(waits.escape) => {
                     waits.escape = None;
-                    let key = self.decoder.give_up();
-                    key.map_or_else(Vec::new, |key| self.happen(Event::Input(key)))
+                    let input = self.decoder.give_up();
+                    input.map_or_else(Vec::new, |input| self.hear(input))
                 }
                 Ok(()) = waits.size.changed() => {
                     let size = *waits.size.borrow_and_update();
@@ -280,15 +280,15 @@ impl<'a> Screen<'a> {
     fn typed(&mut self, bytes: &[u8]) -> Vec<Action> {
         let inputs: Vec<Input> = bytes.iter().filter_map(|byte| self.decoder.feed(*byte)).collect();
         self.waits.escape = self.decoder.patience().map(|time| now() + time);
-        let mut actions = Vec::new();
-        for input in inputs {
-            if input == Input::Ready {
-                self.pace.on_answer(self.begun.elapsed());
-            } else {
-                actions.extend(self.happen(Event::Input(input)));
-            }
+        inputs.into_iter().flat_map(|input| self.hear(input)).collect()
+    }
+
+    fn hear(&mut self, input: Input) -> Vec<Action> {
+        if input == Input::Ready {
+            self.pace.on_answer(self.begun.elapsed());
+            return Vec::new();
         }
-        actions
+        self.happen(Event::Input(input))
     }
 
     fn happen(&mut self, event: Event) -> Vec<Action> {

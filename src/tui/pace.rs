@@ -11,8 +11,11 @@ pub const ASK: &str = "\x1b[5n";
 /// and no limit that is felt on a fast one that is 200 ms long.
 const WINDOW: usize = 2048;
 
-/// An answer that has not come after this time got lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// An answer got lost that has not come after so many times what the slowest took, within limits: a
+/// network may stop for a second, and nobody waits longer than ten before a screen that stands still.
+const PATIENCE: u32 = 8;
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+const MOST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a terminal has not said yet that it has.
 #[derive(Debug, Default)]
@@ -21,17 +24,19 @@ pub struct Pace {
     asked: bool,
     /// It answers.
     answers: bool,
-    /// Bytes of each frame on its way, the oldest first.
-    sent: VecDeque<usize>,
-    /// Since when it was not heard of, by a clock of the caller.
+    /// Bytes of each frame on its way and when it was sent, by a clock of the caller; the oldest first.
+    sent: VecDeque<(usize, Duration)>,
+    /// Since when it was not heard of.
     since: Duration,
+    /// How long the slowest answer took. The first frame is a whole screen, so that it is known early.
+    slowest: Duration,
 }
 
 impl Pace {
     /// Whether another frame may be sent.
     #[must_use]
     pub fn is_open(&self, now: Duration) -> bool {
-        !self.answers || self.sent.iter().sum::<usize>() < WINDOW || self.is_lost(now)
+        !self.answers || self.on_its_way() < WINDOW || self.is_lost(now)
     }
 
     /// A frame of so many bytes is sent; whether the question follows it. Who never answered is asked
@@ -47,20 +52,27 @@ impl Pace {
             self.since = now;
         }
         self.asked = true;
-        self.sent.push_back(bytes);
+        self.sent.push_back((bytes, now));
         true
     }
 
     /// It has the oldest frame.
     pub fn on_answer(&mut self, now: Duration) {
         self.answers = true;
-        self.sent.pop_front();
+        if let Some((_, then)) = self.sent.pop_front() {
+            self.slowest = self.slowest.max(now.saturating_sub(then));
+        }
         self.since = now;
+    }
+
+    fn on_its_way(&self) -> usize {
+        self.sent.iter().map(|(bytes, _)| bytes).sum()
     }
 
     /// Whether an answer has not come for so long that none will.
     fn is_lost(&self, now: Duration) -> bool {
-        now.saturating_sub(self.since) >= PATIENCE
+        let patience = self.slowest.saturating_mul(PATIENCE);
+        now.saturating_sub(self.since) >= patience.clamp(LEAST_PATIENCE, MOST_PATIENCE)
     }
 
     /// Whether an answer is to come, from a terminal that answers.
@@ -111,12 +123,27 @@ mod tests {
     fn an_answer_that_got_lost_holds_up_nothing_for_ever() {
         let mut pace = Pace::default();
         pace.send(10, at(0));
-        pace.on_answer(at(0));
-        pace.send(WINDOW, at(1));
-        assert!(!pace.is_open(at(10)) && pace.is_open(at(11)), "{pace:?}");
-        assert!(pace.send(WINDOW, at(11)));
-        pace.on_answer(at(12));
+        pace.on_answer(at(5));
+        pace.send(WINDOW, at(6));
+        assert!(!pace.is_open(at(15)) && pace.is_open(at(16)), "{pace:?}");
+        assert!(pace.send(WINDOW, at(16)));
+        pace.on_answer(at(17));
         assert!(!pace.is_waiting(), "those before are forgotten: {pace:?}");
+    }
+
+    #[test]
+    fn on_a_quick_line_a_lost_answer_is_missed_soon() {
+        let ms = Duration::from_millis;
+        for (took, patience) in [(ms(2), ms(1000)), (ms(200), ms(1600)), (ms(1999), ms(10_000))] {
+            let mut pace = Pace::default();
+            pace.send(10, at(0));
+            pace.on_answer(took);
+            pace.send(10, at(20));
+            pace.on_answer(at(20));
+            pace.send(WINDOW, at(30));
+            let end = at(30) + patience;
+            assert!(!pace.is_open(end - ms(1)) && pace.is_open(end), "{took:?}: {pace:?}");
+        }
     }
 
     #[test]
@@ -125,6 +152,7 @@ mod tests {
         for _ in 0..1000 {
             pace.on_answer(at(0));
         }
-        assert!(pace.send(WINDOW, at(0)) && !pace.is_open(at(1)), "{pace:?}");
+        let soon = LEAST_PATIENCE / 2;
+        assert!(pace.send(WINDOW, at(0)) && !pace.is_open(soon), "{pace:?}");
     }
 }

@@ -142,12 +142,17 @@ struct Paste {
 
 const PASTE_END: &[u8] = b"\x1b[201~";
 
+/// That the terminal is well (DSR 0), between `ESC [` and `n`.
+const ANSWER: &[u8] = b"0";
+
 impl Decoder {
     /// What this byte completes.
     pub fn feed(&mut self, byte: u8) -> Option<Input> {
         let (next, input) = match std::mem::take(&mut self.state) {
             State::Ground => ground(byte),
             State::Escape => escape(byte),
+            // The terminal's answer may come at any time; what was begun does not swallow it.
+            State::Single | State::OldMouse(_) if byte == ESC => (State::Escape, None),
             State::Single => (State::Ground, single(byte)),
             State::Control(sequence) => control(sequence, byte),
             State::Text { escape } => text(escape, byte),
@@ -170,15 +175,15 @@ impl Decoder {
         }
     }
 
-    /// Nothing came behind an Esc: it was the key. What else had begun is forgotten.
+    /// Nothing came behind an Esc: it was the key. The beginning of an answer (DSR 0) counts as one:
+    /// whoever waits for it need not wait longer. What else had begun is forgotten.
     pub fn give_up(&mut self) -> Option<Input> {
         match std::mem::take(&mut self.state) {
             State::Escape => Some(plain(Code::Esc)),
-            // Alt with these.
+            // With Alt.
             State::Single => Some(key(Code::Char('O'), false, true)),
-            State::Control(sequence) if sequence.is_empty() => {
-                Some(key(Code::Char('['), false, true))
-            }
+            // Also Alt with `[`, which means nothing anywhere.
+            State::Control(sequence) if ANSWER.starts_with(&sequence) => Some(Input::Ready),
             State::Control(_) | State::Text { .. } => None,
             other @ (State::Ground
             | State::OldMouse(_)
@@ -284,7 +289,7 @@ fn control(mut sequence: Vec<u8>, byte: u8) -> (State, Option<Input>) {
 fn meaning(sequence: &[u8], last: u8) -> Option<Input> {
     match (sequence, last) {
         ([b'<', report @ ..], _) => return mouse(report, last),
-        (b"0", b'n') => return Some(Input::Ready),
+        (ANSWER, b'n') => return Some(Input::Ready),
         _ => {}
     }
     let mut numbers = sequence.split(|b| *b == b';').map(|part| {
@@ -377,7 +382,10 @@ fn text(escape: bool, byte: u8) -> (State, Option<Input>) {
         BEL => (State::Ground, None),
         b'\\' if escape => (State::Ground, None),
         CTRL_C => (State::Ground, single_byte(byte)),
-        _ => (State::Text { escape: byte == ESC }, None),
+        ESC => (State::Text { escape: true }, None),
+        // An Esc ends it whatever follows, as on the terminals of DEC.
+        _ if escape => self::escape(byte),
+        _ => (State::Text { escape: false }, None),
     }
 }
 

@@ -57,8 +57,8 @@ fn keys_of_the_usual_terminals_are_known() {
         (b"\x1b]0;title\x07a\x1b]52;c;aGk=\x1b\\b\x1bPq#0\x1b\\c", &["a", "b", "c"]),
         (b"\x1b[M !!a", &["a"]),
         // half sequences, garbage
-        (b"\x1b[", &["A-["]),
         (b"\x1bO", &["A-O"]),
+        (b"\x1bO\x1b[A\x1b]0;half\x1b[B\x1b[M!\x1b[C", &["Up", "Down", "Right"]),
         (b"\x1b[1;", &[]),
         (b"\x1b[1;\x03\x1b[\x1b[A", &["C-c", "Up"]),
         (b"\xff\xfe\xc3(\xe2\x82a\x80\xf5b\x00", &["(", "a", "b"]),
@@ -128,6 +128,23 @@ fn only_what_may_be_a_key_is_waited_for() {
     assert_eq!((decoder.give_up(), decoder.feed(b'q')), (None, Some(plain(Code::Char('q')))));
 }
 
+#[test]
+fn the_beginning_of_an_answer_counts_as_one() {
+    for cut in [&b"\x1b["[..], b"\x1b[0"] {
+        assert_eq!(decode(&[cut]), [Input::Ready], "{cut:?}");
+    }
+    for other in [&b"\x1b[1"[..], b"\x1b[00", b"\x1b[?0", b"\x1b[0;"] {
+        assert_eq!(decode(&[other]), [], "{other:?}");
+    }
+}
+
+/// What begins a sequence and does not end it.
+fn half() -> impl Strategy<Value = Vec<u8>> {
+    const FIRST: [&[u8]; 6] = [b"\x1b", b"\x1b[", b"\x1b[M", b"\x1bO", b"\x1b]", b"\x1bP"];
+    let first = prop::sample::select(&FIRST[..]);
+    (first, "[0-9;?<!]{0,5}").prop_map(|(first, rest)| [first, rest.as_bytes()].concat())
+}
+
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::sample::select(vec![
@@ -153,6 +170,14 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #[test]
+    fn no_half_sequence_swallows_an_answer(half in half()) {
+        let said = decode(&[&half, b"\x1b[0n"]);
+        prop_assert_eq!(said.last(), Some(&Input::Ready), "{:?}", said);
+        let typed = |input: &&Input| **input == plain(Code::Char('n'));
+        prop_assert_eq!(said.iter().find(typed), None);
+    }
+
     #[test]
     fn any_bytes_are_read_and_ctrl_c_is_heard_within_a_few(
         fragments in prop::collection::vec(fragment(), 0..40)
