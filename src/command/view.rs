@@ -113,6 +113,11 @@ pub(crate) fn age(now: Timestamp, then: Timestamp) -> String {
     span(now.duration_since(then).as_secs().max(0))
 }
 
+/// A time as reports have it, `2027-01-15 07:59:01`, without its year and seconds.
+pub(crate) fn short_time(time: &str) -> String {
+    time.chars().skip(5).take(11).collect()
+}
+
 /// So many seconds: `42s`, `7m`, `3h`, `12d`.
 pub(crate) fn span(seconds: i64) -> String {
     match seconds {

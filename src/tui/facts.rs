@@ -139,7 +139,10 @@ fn container(
         Status::Error => (glyphs.wrong, "error", Role::Bad),
     };
     let state = match backend.and_then(|b| b.refreshed).filter(|_| !is_current) {
-        Some(seen) => Value::new(format!("{glyph} {word} {} ago", age(now, seen)), Role::Faint),
+        Some(seen) => {
+            let ago = format!("{} ago", age(now, seen));
+            Value::new(format!("{glyph} {word} {ago}"), Role::Faint).short(format!("{glyph} {ago}"))
+        }
         None if is_current => Value::new(format!("{glyph} {word}"), role),
         None => Value::new(format!("{glyph} {word}?"), Role::Faint),
     };
@@ -176,7 +179,8 @@ fn host(backend: &Arc<Backend>, health: &Health, (now, look): (Timestamp, Look))
         Presence::Away { since, reason } => {
             let word = if is_down { "down" } else { "away" };
             let reason = printable(reason, MAX_CELL);
-            Value::new(format!("{} {word} {}: {reason}", glyphs.wrong, age(now, *since)), Role::Bad)
+            let down = format!("{} {word} {}", glyphs.wrong, age(now, *since));
+            Value::new(format!("{down}: {reason}"), Role::Bad).short(down)
         }
         Presence::Unknown => {
             Value::new(format!("{} not heard of yet", glyphs.between), Role::Faint)
@@ -256,7 +260,7 @@ fn ban(entry: &Entry) -> Row {
             text(entry.network.to_string()),
             text(entry.id.to_string()),
             text(format!("{} ago", span(entry.age))).number(entry.age.as_secs_f64()),
-            entry.left.map_or_else(|| text("until removed"), left),
+            entry.left.map_or_else(|| text("until removed").short("for good"), left),
             text(entry.cause.to_string()),
         ],
     }

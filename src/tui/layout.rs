@@ -91,19 +91,19 @@ const SESSIONS: &[Column] = &[
 ];
 
 const GUARD: &[Column] = &[
-    column("SOURCE", 9, 43, 0),
+    column("SOURCE", 15, 43, 0),
     column("ID", 6, 12, 4),
     column("SINCE", 6, 12, 3),
-    column("LEFT", 5, 14, 2),
-    column("WHY", 12, 100, 1),
+    column("LEFT", 8, 14, 2),
+    column("WHY", 11, 100, 1),
 ];
 
 const LEDGER: &[Column] = &[
-    column("TIME", 8, 20, 0),
-    column("KIND", 6, 12, 2),
-    column("WHO", 6, 28, 1),
+    column("TIME", 11, 20, 0),
+    column("KIND", 6, 12, 3),
+    column("WHO", 6, 28, 2),
     column("CONTAINER", 6, 24, 4),
-    column("WHAT", 12, 200, 3),
+    column("WHAT", 12, 200, 1),
 ];
 
 /// The columns of a screen's list.
@@ -161,14 +161,15 @@ pub fn body(state: &State) -> Rect {
 /// How wide each column is in so many cells, and where it begins; none for those without room.
 ///
 /// Those that matter least go first; what is left over goes to those that matter most: first for
-/// bars, if there is room for all of them, then for texts.
+/// bars, if there is room for all of them, then for texts, at first where they can be short.
 #[must_use]
 pub fn widths(columns: &[Column], width: u16, needs: &[Need]) -> Vec<Option<(u16, u16)>> {
     let need = |i: usize| needs.get(i).copied().unwrap_or_default();
     // A heading, and the arrow of what is sorted by it.
     let title = |i: usize| u16::try_from(columns[i].title.len() + 1).unwrap_or(u16::MAX);
     let text = |i: usize| need(i).text.max(title(i)).min(columns[i].most);
-    let least = |i: usize| columns[i].least.min(text(i));
+    let short = |i: usize| need(i).short.max(title(i)).min(text(i));
+    let least = |i: usize| columns[i].least.min(short(i));
     let mut kept: Vec<usize> = (0..columns.len()).collect();
     let total = |kept: &[usize]| {
         kept.iter().map(|i| least(*i) + GAP).fold(MARGIN - GAP, u16::saturating_add)
@@ -196,12 +197,16 @@ pub fn widths(columns: &[Column], width: u16, needs: &[Need]) -> Vec<Option<(u16
     let mut spare = width.saturating_sub(total(&kept));
     let mut cells: Vec<u16> = (0..columns.len()).map(least).collect();
     let mut first = kept.clone();
-    first.sort_by_key(|i| columns[*i].rank);
+    first.sort_by_key(|i| (columns[*i].most >= FREE, columns[*i].rank));
     let first_bar = |i: usize| if has_bars { with_bar(i) } else { 0 };
     let longest = |i: usize| if need(i).bar { columns[i].most } else { text(i) };
-    for wanted in [&first_bar as &dyn Fn(usize) -> u16, &text, &longest] {
+    let brief = |i: usize| if columns[i].side == Side::End { least(i) } else { short(i) };
+    for wanted in [&first_bar as &dyn Fn(usize) -> u16, &brief, &text, &longest] {
         for i in &first {
-            let more = wanted(*i).min(columns[*i].most).saturating_sub(cells[*i]).min(spare);
+            let more = wanted(*i).min(columns[*i].most).saturating_sub(cells[*i]);
+            // What can be short is whole or short, nothing between.
+            let is_vain = more > spare && (short(*i)..text(*i)).contains(&cells[*i]);
+            let more = if is_vain { 0 } else { more.min(spare) };
             spare -= more;
             cells[*i] += more;
         }
@@ -218,7 +223,9 @@ pub fn widths(columns: &[Column], width: u16, needs: &[Need]) -> Vec<Option<(u16
 }
 
 /// Columns of a higher rank give way to bars.
-const BARS: u8 = 6;
+const BARS: u8 = 4;
+/// From so many cells on a text is as long as it likes, and has what others leave.
+const FREE: u16 = 100;
 /// Cells before the first column, for marks.
 const MARGIN: u16 = 2;
 /// Cells between two columns.

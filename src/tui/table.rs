@@ -58,6 +58,8 @@ pub struct Row {
 pub struct Value {
     /// What is read: printable.
     pub text: String,
+    /// What stands for it where there is not room for all of it: printable.
+    pub short: Option<String>,
     /// What it means.
     pub role: Role,
     /// How much of it is used, from 0 to 1: shown as a bar.
@@ -69,7 +71,13 @@ pub struct Value {
 impl Value {
     /// Text.
     pub fn new(text: impl Into<String>, role: Role) -> Self {
-        Self { text: text.into(), role, share: None, number: None }
+        Self { text: text.into(), short: None, role, share: None, number: None }
+    }
+
+    /// The same, with what stands for it where there is not room for all of it.
+    #[must_use]
+    pub fn short(self, short: impl Into<String>) -> Self {
+        Self { short: Some(short.into()), ..self }
     }
 
     /// The same, sorted by this.
@@ -82,6 +90,15 @@ impl Value {
     #[must_use]
     pub fn share(self, share: f32) -> Self {
         Self { share: Some(share.clamp(0.0, 1.0)), number: Some(share.into()), ..self }
+    }
+
+    /// What is read in so many cells.
+    #[must_use]
+    pub fn fitting(&self, cells: usize) -> &str {
+        match &self.short {
+            Some(short) if self.text.width() > cells => short,
+            Some(_) | None => &self.text,
+        }
     }
 
     /// Whether it has this word, which is lowercase, in whatever case.
@@ -99,6 +116,8 @@ impl Value {
 pub struct Need {
     /// Cells of its text.
     pub text: u16,
+    /// The same where what is long is shortened.
+    pub short: u16,
     /// There are bars before the texts.
     pub bar: bool,
 }
@@ -384,8 +403,12 @@ impl Table {
 
 impl Need {
     fn and(self, value: &Value) -> Self {
-        let text = u16::try_from(value.text.width()).unwrap_or(u16::MAX);
-        Self { text: self.text.max(text), bar: self.bar || value.share.is_some() }
+        let cells = |text: &str| u16::try_from(text.width()).unwrap_or(u16::MAX);
+        Self {
+            text: self.text.max(cells(&value.text)),
+            short: self.short.max(cells(value.short.as_ref().unwrap_or(&value.text))),
+            bar: self.bar || value.share.is_some(),
+        }
     }
 }
 

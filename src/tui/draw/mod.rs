@@ -275,18 +275,22 @@ fn cell(canvas: &mut Canvas<'_>, area: Rect, value: &Value, (side, widest): (Sid
     if let Some(share) = value.share.filter(|_| length + 1 >= BAR) {
         canvas.text((x, y), length, &bar(share, length, canvas.look), value.role);
     }
+    let text = value.fitting(usize::from(width));
     match side {
         Side::Left => {
-            canvas.text((x, y), width, &value.text, value.role);
+            canvas.text((x, y), width, text, value.role);
         }
-        Side::Right => canvas.right((x, y), width, &value.text, value.role),
+        Side::Right => canvas.right((x, y), width, text, value.role),
         Side::End => {
-            let count = value.text.chars().count();
-            let seen: String =
-                value.text.chars().skip(count.saturating_sub(usize::from(width))).collect();
-            canvas.text((x, y), width, &seen, value.role);
+            canvas.text((x, y), width, latest(text, usize::from(width)), value.role);
         }
     }
+}
+
+/// The end of a history, of so many characters.
+pub(super) fn latest(text: &str, characters: usize) -> &str {
+    let first = text.chars().count().saturating_sub(characters);
+    text.char_indices().nth(first).map_or("", |(i, _)| &text[i..])
 }
 
 /// A bar of so many cells.

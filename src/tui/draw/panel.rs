@@ -9,6 +9,7 @@ use crate::{
     command::{
         failure::Failure,
         report::{Field, Part, Report, Table},
+        view::short_time,
     },
     fleet::usage::POINTS,
     model::text::printable,
@@ -171,10 +172,13 @@ pub(super) fn records(
 /// Time, kind, person and event of a row of `audit`.
 fn record(cells: &[String]) -> Text {
     let cell = |i: usize| printable(cells.get(i).map_or("", String::as_str), MAX_TEXT);
-    // Without year and seconds.
-    let time: String = cell(1).chars().skip(5).take(11).collect();
     let role = Role::of_record(&cell(2));
-    vec![(time, Role::Faint), (cell(2), role), (cell(3), Role::Text), (cell(6), Role::Text)]
+    vec![
+        (short_time(&cell(1)), Role::Faint),
+        (cell(2), role),
+        (cell(3), Role::Text),
+        (cell(6), Role::Text),
+    ]
 }
 
 /// Rows whose pieces stand below each other; the last is as long as it is.

@@ -46,9 +46,10 @@ fn hostile() -> impl Strategy<Value = String> {
 /// A cell as facts make it, or as nobody should: not made printable.
 fn value() -> impl Strategy<Value = Value> {
     let share = prop::option::of(-1.0_f32..2.0);
-    (hostile(), share, 0..9_usize, any::<bool>()).prop_map(|(text, share, role, is_clean)| {
+    let texts = (hostile(), prop::option::of(hostile()));
+    (texts, share, 0..9_usize, any::<bool>()).prop_map(|((text, short), share, role, is_clean)| {
         let text = if is_clean { printable(&text, 100) } else { text };
-        let value = Value::new(text, Role::ALL[role]);
+        let value = Value { short, ..Value::new(text, Role::ALL[role]) };
         share.map_or(value.clone(), |share| value.share(share))
     })
 }
@@ -351,9 +352,10 @@ proptest! {
     #[test]
     fn columns_neither_overlap_nor_leave_the_screen(
         tab in prop::sample::select(&Tab::ALL[..]), width in 40..520_u16,
-        needs in prop::collection::vec((any::<u16>(), any::<bool>()), 0..12),
+        needs in prop::collection::vec((any::<u16>(), any::<u16>(), any::<bool>()), 0..12),
     ) {
-        let needs: Vec<_> = needs.into_iter().map(|(text, bar)| Need { text, bar }).collect();
+        let need = |(text, short, bar)| Need { text, short, bar };
+        let needs: Vec<_> = needs.into_iter().map(need).collect();
         let mut free = 0;
         let placed = widths(columns(tab), width, &needs);
         prop_assert!(placed[0].is_some(), "the name is always seen");

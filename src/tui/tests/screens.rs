@@ -55,6 +55,18 @@ fn lists() {
 }
 
 #[test]
+fn a_host_that_is_away_takes_no_bars_away() {
+    let mut person = Person::new(SMALL, UNICODE);
+    let picture = person.picture();
+    for title in ["NAME", "STATE", "HOST", "CPU", "MEMORY", "DISK"] {
+        assert!(person.reads(title), "{title}:\n{picture}");
+    }
+    let row = picture.lines().find(|line| line.contains("erin")).unwrap();
+    let bars = row.split(' ').filter(|piece| piece.contains('█')).count();
+    assert_eq!((row.contains("● 40m ago"), bars), (true, 3), "{picture}");
+}
+
+#[test]
 fn lists_with_marks_filters_and_groups() {
     let few = &[(80, 24), (40, 8)];
     seen!("containers_marked", few, |p| p.keys(" jj  sv"));

@@ -6,6 +6,7 @@ use crate::{
     command::{
         failure::Failure,
         report::{Part, Report},
+        view::short_time,
     },
     model::text::printable,
     tui::{
@@ -89,6 +90,11 @@ fn cells(tab: Tab, cells: &[String]) -> Vec<Value> {
         Value::new(printable(cells.get(i).map_or("", String::as_str), MAX_CELL), role)
     };
     let plain = |i| text(i, Role::Text);
+    let time = |i| {
+        let time = text(i, Role::Faint);
+        let short = short_time(&time.text);
+        time.short(short)
+    };
     match tab {
         Tab::Sessions => {
             let is_recorded = cells.last().is_some_and(|recordings| !recordings.is_empty());
@@ -97,7 +103,7 @@ fn cells(tab: Tab, cells: &[String]) -> Vec<Value> {
             vec![
                 plain(0).number(number),
                 Value::new(state, Role::Faint),
-                text(1, Role::Faint),
+                time(1),
                 plain(3),
                 plain(4),
                 plain(5),
@@ -105,7 +111,7 @@ fn cells(tab: Tab, cells: &[String]) -> Vec<Value> {
         }
         Tab::Ledger => {
             let role = cells.get(2).map_or(Role::Text, |kind| Role::of_record(kind));
-            vec![text(1, Role::Faint), text(2, role), plain(3), plain(5), plain(6)]
+            vec![time(1), text(2, role), plain(3), plain(5), plain(6)]
         }
         Tab::Containers | Tab::Hosts | Tab::Guard => Vec::new(),
     }
