@@ -358,7 +358,7 @@ const ONE: Group = ("a container", CONTAINER);
 #[must_use]
 pub fn groups(place: Place) -> &'static [Group] {
     match place {
-        Place::Tab(Tab::Containers) => &[LIST, ("containers", CONTAINERS), ONE, MOVE, ALWAYS],
+        Place::Tab(Tab::Containers) => &[LIST, ("containers", CONTAINERS), MOVE, ONE, ALWAYS],
         Place::Tab(Tab::Hosts) => &[LIST, ("a host", HOSTS), MOVE, ALWAYS],
         Place::Tab(Tab::Sessions) => &[LIST, ("a session", SESSIONS), MOVE, ALWAYS],
         Place::Tab(Tab::Guard) => &[LIST, ("a ban", GUARD), MOVE, ALWAYS],
