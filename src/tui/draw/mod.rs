@@ -167,12 +167,15 @@ fn alarm(state: &State, area: Rect, canvas: &mut Canvas<'_>) {
         return;
     }
     let mark = state.look.glyphs().wrong;
-    let text = match state.facts.alarms.as_slice() {
-        [] => return,
-        [one] => format!("{mark} {one}"),
-        [first, rest @ ..] => format!("{mark} {first} (and {} more: `:status`)", rest.len()),
+    let [first, rest @ ..] = state.facts.alarms.as_slice() else { return };
+    let others = match rest.len() {
+        0 => String::new(),
+        others => format!(" (and {others} more: `:status`)"),
     };
-    canvas.text((area.x, area.y), area.width, &text, Role::Bad);
+    // How many there are is seen however long the first is.
+    let room = area.width.saturating_sub(u16::try_from(others.len()).unwrap_or(u16::MAX));
+    let used = canvas.text((area.x, area.y), room, &format!("{mark} {first}"), Role::Bad);
+    canvas.text((area.x + used, area.y), area.width - used, &others, Role::Bad);
 }
 
 fn list(state: &State, table: &Table, parts: Parts, canvas: &mut Canvas<'_>) {

@@ -231,3 +231,11 @@ fn forms() {
         p.press(Code::Right);
     });
 }
+
+#[test]
+fn one_sees_how_much_is_wrong_however_long_the_first_is() {
+    let mut person = Person::new(SMALL, UNICODE);
+    let facts = Facts { alarms: ["x".repeat(200), "y".to_owned()].to_vec(), ..Facts::default() };
+    person.see(Event::Facts(Arc::new(facts)));
+    assert!(person.reads("xxx… (and 1 more: `:status`)"));
+}
