@@ -1,25 +1,35 @@
 //! The page of a host: everything about it at once.
 
+use unicode_width::UnicodeWidthStr;
+
 use super::{
+    bar, latest,
+    lines::{aligned, flow, padded},
     page::Text,
-    panel::{Wide, aligned, columns, fields, piece, problems, records, resource, section, words},
+    panel::{
+        INDENT, LABEL, Wide, columns, fields, half, piece, problems, records, resource, section,
+        words,
+    },
 };
 use crate::tui::{
     keymap::Tab,
     state::{Answer, State},
-    table::Row,
+    table::{Row, Value},
     theme::Role,
 };
 
 /// What `backend info` says that is seen elsewhere on the page.
 const SEEN: [&str; 7] = ["Name", "Pool", "Presence", "Incus", "CPUs", "Memory", "Containers"];
 
+/// Cells of the bars of a container.
+const BARS: std::ops::RangeInclusive<usize> = 5..=12;
+
 /// All lines of the page, for so many cells.
 pub(super) fn lines(state: &State, name: &str, answer: &Answer, room: usize) -> Vec<Text> {
     let rows = state.facts.rows.get(&Tab::Hosts);
     let row = rows.into_iter().flatten().find(|row| row.id == name);
     let mut lines = row.map(|row| present(state, row, room)).unwrap_or_default();
-    let problems = problems(answer.said.as_ref());
+    let problems = problems(answer.said.as_ref(), room);
     if !problems.is_empty() {
         lines.extend(problems);
         lines.push(Text::new());
@@ -33,7 +43,8 @@ pub(super) fn lines(state: &State, name: &str, answer: &Answer, room: usize) -> 
     };
     let incidents = records(answer.ledger.as_ref(), is_told);
     let (about, incidents) = (section("About", about), section("Incidents", incidents));
-    let containers = section("Containers", containers(state, name));
+    let cells = half(room).unwrap_or(room).saturating_sub(INDENT);
+    let containers = section("Containers", containers(state, name, cells));
     lines.extend(columns([containers, about], [incidents, Vec::new()], room));
     lines
 }
@@ -44,28 +55,48 @@ fn present(state: &State, row: &Row, room: usize) -> Vec<Text> {
     // The columns of the list.
     let summary = [
         words("", cell(1), ""),
-        words("  in pool ", cell(2), ""),
-        words("  with ", cell(4), " processors"),
-        words("  Incus ", cell(8), ""),
+        words("in pool ", cell(2), ""),
+        words("with ", cell(4), " processors"),
+        words("Incus ", cell(8), ""),
     ];
-    let bar = |label, i| cell(i).map(|value| resource(label, value, &[], (wide, state.look)));
-    let beat = cell(7)
-        .filter(|value| value.text != "-")
-        .map(|value| vec![("Beats   ".to_owned(), Role::Faint), piece(value)]);
-    [Some(summary.concat()), Some(Text::new()), bar("Memory", 5), bar("Disk", 6), beat]
-        .into_iter()
-        .flatten()
-        .chain([Text::new()])
-        .collect()
+    let used = |label, i| cell(i).map(|value| resource(label, value, &[], (wide, state.look)));
+    let beat = cell(7).filter(|value| value.text != "-").map(|value| {
+        let seen = latest(&value.text, room.saturating_sub(LABEL));
+        vec![(format!("{:<LABEL$}", "Beats"), Role::Faint), (seen.to_owned(), value.role)]
+    });
+    let rest = [Some(Text::new()), used("Memory", 5), used("Disk", 6), beat, Some(Text::new())];
+    flow(summary, room).into_iter().chain(rest.into_iter().flatten()).collect()
 }
 
-/// The containers on it, a line each.
-fn containers(state: &State, name: &str) -> Vec<Text> {
+/// The containers on it, a line each: name, state, and what it uses, with bars where there is room.
+fn containers(state: &State, name: &str, cells: usize) -> Vec<Text> {
+    // The columns of the list.
+    const COLUMNS: [usize; 5] = [0, 2, 5, 6, 7];
+    let value = |row: &Row, i: usize| row.cells.get(i).map_or(0, |value| value.text.width());
+    let widest = |i: usize| on(state, name).map(|row| value(row, i)).max().unwrap_or(0);
+    let texts: usize = COLUMNS.iter().map(|i| widest(*i) + 2).sum();
+    // One blank behind each of three bars.
+    let length = (cells.saturating_sub(texts) / 3).saturating_sub(1);
+    let length = if length < *BARS.start() { 0 } else { length.min(*BARS.end()) };
+    let cell = |i: usize, value: &Value| match i {
+        0 | 2 => piece(value),
+        _ => {
+            let cells = u16::try_from(length).unwrap_or(u16::MAX);
+            let bar = value.share.map(|share| bar(share, cells, state.look)).unwrap_or_default();
+            let bar = if length == 0 { bar } else { padded(&bar, length + 1) };
+            let blanks = " ".repeat(widest(i).saturating_sub(value.text.width()));
+            (format!("{bar}{blanks}{}", value.text), value.role)
+        }
+    };
+    let line = |row: &Row| {
+        COLUMNS.iter().filter_map(|i| row.cells.get(*i).map(|value| cell(*i, value))).collect()
+    };
+    aligned(on(state, name).map(line).collect())
+}
+
+fn on<'a>(state: &'a State, name: &str) -> impl Iterator<Item = &'a Row> {
     let rows = state.facts.rows.get(&Tab::Containers).into_iter().flatten();
-    let here = rows.filter(|row| row.cells.get(3).is_some_and(|host| host.text == name));
-    let cells =
-        |row: &Row| [0, 2, 5, 6, 7].iter().filter_map(|i| row.cells.get(*i)).map(piece).collect();
-    aligned(here.map(cells).collect())
+    rows.filter(move |row| row.cells.get(3).is_some_and(|host| host.text == name))
 }
 
 #[cfg(test)]

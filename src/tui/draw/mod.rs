@@ -3,6 +3,7 @@
 mod asked;
 mod container;
 mod host;
+mod lines;
 mod page;
 mod panel;
 

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
-use super::{Canvas, container, host};
+use super::{
+    Canvas, container, host,
+    lines::{aligned, folded, padded, width},
+};
 use crate::{
     command::{
         failure::Failure,
@@ -14,7 +17,7 @@ use crate::{
         view::{self, span},
     },
     tui::{
-        fold::fold,
+        fold::{fold, fold_to},
         keymap::{Binding, Group, Place, Tab, groups},
         layout::{Parts, columns},
         state::{Answer, Page, State, Work},
@@ -28,6 +31,7 @@ pub(super) type Text = Vec<(String, Role)>;
 
 /// Cells at the left of every page, and at its right.
 const MARGIN: u16 = 2;
+const RIGHT: u16 = 1;
 
 pub(super) fn draw(state: &State, parts: Parts, canvas: &mut Canvas<'_>) {
     let lines = lines(state);
@@ -80,7 +84,7 @@ fn title(page: &Page, state: &State) -> String {
 
 /// All lines of the page that is seen.
 pub(super) fn lines(state: &State) -> Vec<Text> {
-    let room = usize::from(state.size.columns.saturating_sub(2 * MARGIN));
+    let room = room(state);
     match state.pages.last() {
         Some(Page::Container(name, answer)) => container::lines(state, name, answer, room),
         Some(page @ Page::Answer(_, answer)) => match page.host() {
@@ -90,11 +94,16 @@ pub(super) fn lines(state: &State) -> Vec<Text> {
         Some(Page::Work(id)) => {
             state.work(*id).map(|work| work_lines(work, state, room)).unwrap_or_default()
         }
-        Some(Page::Works) => works(state),
+        Some(Page::Works) => works(state, room),
         Some(Page::Help(place)) => help(*place, room, state.look),
         Some(Page::Row(tab, row)) => row_lines(*tab, row, room),
         None => Vec::new(),
     }
+}
+
+/// Cells for the lines of a page.
+fn room(state: &State) -> usize {
+    usize::from(state.size.columns.saturating_sub(MARGIN + RIGHT))
 }
 
 /// The first line to be seen.
@@ -114,7 +123,11 @@ fn plain(text: impl Into<String>) -> Text {
 }
 
 /// A text that may need more than one line, behind what is said once.
-fn behind((lead, lead_role): (&str, Role), (text, role): (&str, Role), room: usize) -> Vec<Text> {
+pub(super) fn behind(
+    (lead, lead_role): (&str, Role),
+    (text, role): (&str, Role),
+    room: usize,
+) -> Vec<Text> {
     let width = lead.width();
     let lines = fold(text, room.saturating_sub(width)).into_iter().enumerate();
     lines
@@ -151,7 +164,7 @@ fn said(result: &Result<Arc<Report>, Failure>, room: usize) -> Vec<Text> {
 
 fn part(part: &Part, room: usize) -> Vec<Text> {
     match part {
-        Part::Table(table) => rows(table),
+        Part::Table(table) => rows(table, room),
         Part::Fields(fields) => fields.iter().flat_map(|f| field_lines(f, fields, room)).collect(),
         Part::Text(text) => text.lines().flat_map(|line| fold(line, room)).map(plain).collect(),
     }
@@ -169,25 +182,14 @@ fn field_lines(field: &Field, fields: &[Field], room: usize) -> Vec<Text> {
         .collect()
 }
 
-fn rows(table: &Table) -> Vec<Text> {
+fn rows(table: &Table, room: usize) -> Vec<Text> {
     if table.rows.is_empty() {
         return Vec::new();
     }
-    let headings: Vec<String> = table.columns.iter().map(|c| (*c).to_owned()).collect();
-    let all = std::iter::once(&headings).chain(&table.rows);
-    let mut widths = vec![0; table.columns.len()];
-    for row in all.clone() {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.width());
-        }
-    }
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths);
-        let padded = cells.flat_map(|(cell, w)| [cell.clone(), " ".repeat(w - cell.width() + 2)]);
-        padded.collect::<String>()
-    };
-    let role = |i: usize| if i == 0 { Role::Title } else { Role::Text };
-    all.enumerate().map(|(i, row)| vec![(line(row), role(i))]).collect()
+    let headings = table.columns.iter().map(|title| ((*title).to_owned(), Role::Title)).collect();
+    let line = |row: &Vec<String>| row.iter().map(|cell| (cell.clone(), Role::Text)).collect();
+    let lines = std::iter::once(headings).chain(table.rows.iter().map(line));
+    folded(aligned(lines.collect()), room)
 }
 
 /// A row of a list, in full.
@@ -233,12 +235,12 @@ fn work_lines(work: &Work, state: &State, room: usize) -> Vec<Text> {
     lines
 }
 
-fn works(state: &State) -> Vec<Text> {
+fn works(state: &State, room: usize) -> Vec<Text> {
     if state.works.is_empty() {
         return vec![vec![("nothing has been done from here yet".to_owned(), Role::Faint)]];
     }
     let glyphs = state.look.glyphs();
-    let width = state.works.iter().map(|work| work.line.width()).max().unwrap_or(0).min(MAX_LINE);
+    let width = state.works.iter().map(|work| work.line.width()).max().unwrap_or(0).min(room / 2);
     let line = |work: &Work| {
         let last = work.steps.last().map(|(_, text)| text.clone()).unwrap_or_default();
         let (mark, role, text) = match &work.end {
@@ -248,21 +250,17 @@ fn works(state: &State) -> Vec<Text> {
                 Err(failure) => (glyphs.wrong, Role::Bad, failure.message.clone()),
             },
         };
-        let line = fold(&work.line, MAX_LINE).first().copied().unwrap_or_default().to_owned();
-        let gap = " ".repeat(width.saturating_sub(line.width()) + 2);
+        let line = fold_to(&work.line, width, 1, glyphs.more).concat();
         let ago = view::age(state.now, work.since);
         vec![
             (format!("{mark} "), role),
             (format!("{ago:>4}  "), Role::Faint),
-            (format!("{line}{gap}"), Role::Text),
+            (padded(&line, width + 2), Role::Text),
             (text, Role::Faint),
         ]
     };
     state.works.iter().rev().map(line).collect()
 }
-
-/// Cells of a command where all are listed.
-const MAX_LINE: usize = 40;
 
 /// Columns of keys at most, and cells between them.
 const MAX_COLUMNS: usize = 3;
@@ -273,10 +271,6 @@ fn help(place: Place, room: usize, look: Look) -> Vec<Text> {
     let beside = |columns| beside(&blocks, columns);
     let fits = |lines: &Vec<Text>| lines.iter().all(|line| width(line) <= room);
     (2..=MAX_COLUMNS).rev().map(beside).find(fits).unwrap_or_else(|| beside(1))
-}
-
-fn width(line: &Text) -> usize {
-    line.iter().map(|(text, _)| text.width()).sum()
 }
 
 fn block((title, bindings): &Group) -> Vec<Text> {
@@ -330,7 +324,7 @@ fn beside(blocks: &[Vec<Text>], columns: usize) -> Vec<Text> {
     let height = filled.iter().map(Vec::len).max().unwrap_or(0);
     let mut lines = vec![Text::new(); height];
     for column in filled {
-        let before = lines.iter().map(width).max().unwrap_or(0);
+        let before = lines.iter().map(|line| width(line)).max().unwrap_or(0);
         let gap = if before == 0 { 0 } else { GAP };
         for (line, text) in lines.iter_mut().zip(column) {
             let blanks = before + gap - width(line);

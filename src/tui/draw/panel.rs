@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
-use super::{bar, page::Text};
+use super::{
+    bar,
+    lines::{GAP, aligned, beside, folded, padded},
+    page::{Text, behind},
+};
 use crate::{
     command::{
         failure::Failure,
@@ -20,15 +22,17 @@ use crate::{
     },
 };
 
-/// From so many cells on there are two columns, with this many between them.
-const TWO_COLUMNS: usize = 116;
-const GAP: usize = 4;
+/// From so many cells on there are two columns: in each a key's fingerprint has room behind its label.
+const TWO_COLUMNS: usize = 142;
+
+/// Cells before what belongs to a title.
+pub(super) const INDENT: usize = 2;
 
 /// Longest piece of what was told, in characters.
 const MAX_TEXT: usize = 300;
 
 /// Cells of the names of what is used, and of its numbers.
-const LABEL: usize = 8;
+pub(super) const LABEL: usize = 8;
 const NUMBERS: usize = 18;
 /// Cells of a bar.
 const BAR: std::ops::RangeInclusive<usize> = 6..=40;
@@ -38,11 +42,16 @@ const LEAST_HISTORY: usize = 14;
 /// Sections below each other, or beside each other where there is room: those of the left, and those of
 /// the right, which come first in one column.
 pub(super) fn columns(left: [Vec<Text>; 2], right: [Vec<Text>; 2], room: usize) -> Vec<Text> {
-    if room >= TWO_COLUMNS {
-        return beside(&left.concat(), &right.concat(), (room - GAP) / 2);
+    if let Some(cells) = half(room) {
+        return beside(&folded(left.concat(), cells), &folded(right.concat(), cells), cells);
     }
     let ([first, last], [above, below]) = (left, right);
-    [above, first, below, last].concat()
+    folded([above, first, below, last].concat(), room)
+}
+
+/// Cells of each of two columns, if there is room for two.
+pub(super) fn half(room: usize) -> Option<usize> {
+    (room >= TWO_COLUMNS).then_some(room.saturating_sub(GAP) / 2)
 }
 
 /// How wide things are: in cells.
@@ -81,20 +90,19 @@ pub(super) fn resource(
 }
 
 /// What is wrong, and what `info` could not find out.
-pub(super) fn problems(said: Option<&Result<Arc<Report>, Failure>>) -> Vec<Text> {
-    let warning = |note: &String| vec![(printable(note, MAX_TEXT), Role::Warning)];
+pub(super) fn problems(said: Option<&Result<Arc<Report>, Failure>>, room: usize) -> Vec<Text> {
+    let told = |lead, text: &str, role| behind(lead, (&printable(text, MAX_TEXT), role), room);
     match said {
         None => Vec::new(),
-        Some(Ok(report)) => report.notes.iter().map(warning).collect(),
+        Some(Ok(report)) => {
+            let notes = report.notes.iter();
+            notes.flat_map(|note| told(("", Role::Text), note, Role::Warning)).collect()
+        }
         Some(Err(failure)) => {
-            let error = vec![
-                ("error: ".to_owned(), Role::Bad),
-                (printable(&failure.message, MAX_TEXT), Role::Text),
-            ];
-            let hint = failure.hint.iter().map(|hint| {
-                vec![("hint: ".to_owned(), Role::Key), (printable(hint, MAX_TEXT), Role::Text)]
-            });
-            std::iter::once(error).chain(hint).collect()
+            let error = told(("error: ", Role::Bad), &failure.message, Role::Text);
+            let hint = failure.hint.iter();
+            let hint = hint.flat_map(|hint| told(("hint: ", Role::Key), hint, Role::Text));
+            error.into_iter().chain(hint).collect()
         }
     }
 }
@@ -105,7 +113,7 @@ pub(super) fn section(title: &str, lines: Vec<Text>) -> Vec<Text> {
         return Vec::new();
     }
     let indented = lines.into_iter().map(|line| {
-        let indent = ("  ".to_owned(), Role::Text);
+        let indent = (" ".repeat(INDENT), Role::Text);
         std::iter::once(indent).chain(line).collect()
     });
     std::iter::once(vec![(title.to_owned(), Role::Title)])
@@ -179,69 +187,4 @@ fn record(cells: &[String]) -> Text {
         (cell(3), Role::Text),
         (cell(6), Role::Text),
     ]
-}
-
-/// Rows whose pieces stand below each other; the last is as long as it is.
-pub(super) fn aligned(mut rows: Vec<Text>) -> Vec<Text> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    for column in 0..columns.saturating_sub(1) {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        let width = cells.map(|(text, _)| text.width()).max().unwrap_or(0);
-        for (text, _) in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
-            *text = padded(text, width + 2);
-        }
-    }
-    rows
-}
-
-/// Two lists of lines beside each other, of so many cells each.
-fn beside(left: &[Text], right: &[Text], cells: usize) -> Vec<Text> {
-    let line = |i: usize| {
-        let left = fitted(left.get(i).map_or(&[], Vec::as_slice), cells);
-        let right = right.get(i).cloned().unwrap_or_default();
-        [left, vec![(" ".repeat(GAP), Role::Text)], right].concat()
-    };
-    (0..left.len().max(right.len())).map(line).collect()
-}
-
-/// As much of a line as fits, and blanks.
-fn fitted(line: &[(String, Role)], cells: usize) -> Text {
-    let mut left = cells;
-    let mut fitted = Text::new();
-    for (text, role) in line {
-        let mut kept = String::new();
-        for c in text.chars() {
-            let width = c.width().unwrap_or(0);
-            if width > left {
-                left = 0;
-                break;
-            }
-            left -= width;
-            kept.push(c);
-        }
-        fitted.push((kept, *role));
-    }
-    let used: usize = fitted.iter().map(|(text, _)| text.width()).sum();
-    fitted.push((" ".repeat(cells.saturating_sub(used)), Role::Text));
-    fitted
-}
-
-fn padded(text: &str, cells: usize) -> String {
-    format!("{text}{}", " ".repeat(cells.saturating_sub(text.width())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_of_cells_and_never_longer() {
-        let line = |text: &str| vec![(text.to_owned(), Role::Text), ("x".to_owned(), Role::Faint)];
-        for (text, kept) in [("ab", "abx  "), ("abcdefg", "abcde"), ("四四四", "四四 ")] {
-            let fitted: String = fitted(&line(text), 5).into_iter().map(|(text, _)| text).collect();
-            assert_eq!(fitted, kept);
-        }
-        let rows = aligned(vec![line("a"), line("四")]);
-        assert_eq!((rows[0][0].0.as_str(), rows[1][0].0.as_str()), ("a   ", "四  "));
-    }
 }

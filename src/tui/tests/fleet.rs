@@ -254,7 +254,9 @@ fn bans() -> Vec<Entry> {
 pub(super) fn answer(words: &[String]) -> Result<Arc<Report>, Failure> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
+        ["audit", "--kind", ..] => Ok(Arc::new(incidents())),
         ["audit", ..] => Ok(Arc::new(ledger())),
+        ["backend", "info", _] => Ok(Arc::new(host())),
         ["session", "list", ..] => Ok(Arc::new(past())),
         ["info", "alice"] => Ok(Arc::new(info())),
         ["info", name] => Err(Failure::new(Kind::NotFound, format!("no container named \"{name}\""))
@@ -335,6 +337,37 @@ fn ledger() -> Report {
                 "sftp, 14 files, 2.1MiB",
             ],
         ],
+    )
+}
+
+fn incidents() -> Report {
+    let row = |time, kind, what| ["7", time, kind, "", "", "", what];
+    let rows = [
+        row("2023-12-12 19:58:00", "host", "tank-1 is down: connection timed out"),
+        row(
+            "2023-12-12 19:58:01",
+            "recovery",
+            "tank-1: asked gce to start instance tank-1 in zone europe-west4-b of project containers",
+        ),
+        row("2023-12-12 20:01:12", "host", "tank-1 is up"),
+        row("2023-12-24 21:33:20", "host", "attic is down: connection timed out"),
+    ];
+    let columns = &["ID", "TIME", "KIND", "WHO", "FROM", "CONTAINER", "WHAT"];
+    table(columns, &rows.each_ref().map(<[&str; 7]>::as_slice))
+}
+
+fn host() -> Report {
+    let fields = vec![
+        Field::one("Name", "tank-1"),
+        Field::many("Host", vec!["ssh:22 up, 3ms".to_owned(), "incus up, 11ms".to_owned()]),
+        Field::one("Recovery", "gce, not needed since 2023-12-12 20:01"),
+        Field::one("Address", "containarium@tank-1.example.org:22 by SSH"),
+        Field::one("System", "Debian GNU/Linux 12 (bookworm), Linux 6.1.0-28-cloud-amd64, x86_64"),
+        Field::one("Storage", "default (btrfs) 900GiB of 1.7TiB"),
+        Field::many("Half made", vec!["nina: removed by `delete nina --force`".to_owned()]),
+    ];
+    Report::default().part(Part::Fields(fields)).note(
+        "the certificate of www.example.org ends in 3 days and was not renewed: connection refused",
     )
 }
 

@@ -91,6 +91,10 @@ fn pages() {
         p.keys("\n");
         p.hear();
     });
+    seen!("host", &SIZES, |p| {
+        p.keys("2\n");
+        p.hear();
+    });
     seen!("container_asking", &[(80, 24)], |p| p.keys("\n"));
     seen!("container_gone", &[(80, 24)], |p| {
         p.keys("j\n");

@@ -1,8 +1,9 @@
 //! The page of a container: everything about it at once.
 
 use super::{
+    lines::{aligned, flow, folded},
     page::Text,
-    panel::{Wide, aligned, columns, fields, piece, problems, records, resource, section, words},
+    panel::{Wide, columns, fields, piece, problems, records, resource, section, words},
 };
 use crate::{
     command::report::Field,
@@ -26,15 +27,15 @@ pub(super) fn lines(state: &State, name: &str, answer: &Answer, room: usize) -> 
     let row = rows.into_iter().flatten().find(|row| row.id == name);
     let mut lines = match row {
         Some(row) => present(state, row, room),
-        None => gone(state, name),
+        None => folded(gone(state, name), room),
     };
     let ledger = section("Ledger", records(answer.ledger.as_ref(), |_| true));
     if row.is_none() {
-        lines.extend(ledger);
+        lines.extend(folded(ledger, room));
         return lines;
     }
     let report = answer.said.as_ref().and_then(|said| said.as_ref().ok());
-    let problems = problems(answer.said.as_ref());
+    let problems = problems(answer.said.as_ref(), room);
     if !problems.is_empty() {
         lines.extend(problems);
         lines.push(Text::new());
@@ -55,29 +56,30 @@ fn present(state: &State, row: &Row, room: usize) -> Vec<Text> {
     let [cpu_history, memory_history] = used.history();
     let wide = Wide::of(room);
     let caption = if cpu_history.is_empty() || wide.history == 0 { "" } else { "last 3 minutes" };
-    vec![
-        summary(row),
+    let mut lines = summary(row, room);
+    lines.extend([
         Text::new(),
         resource("CPU", &cpu, &cpu_history, (wide, state.look)),
         resource("Memory", &memory, &memory_history, (wide, state.look)),
         [resource("Disk", &disk, &[], (wide, state.look)), vec![(caption.to_owned(), Role::Faint)]]
             .concat(),
         Text::new(),
-    ]
+    ]);
+    lines
 }
 
-/// State, host, address, owner and age in one line.
-fn summary(row: &Row) -> Text {
+/// State, host, address, owner and age.
+fn summary(row: &Row, room: usize) -> Vec<Text> {
     let cell = |i: usize| row.cells.get(i);
     // The columns of the list.
-    [
+    let texts = [
         words("", cell(2), ""),
-        words("  on ", cell(3), ""),
-        words("  at ", cell(4), ""),
-        words("  of ", cell(1), ""),
-        words("  made ", cell(9), " ago"),
-    ]
-    .concat()
+        words("on ", cell(3), ""),
+        words("at ", cell(4), ""),
+        words("of ", cell(1), ""),
+        words("made ", cell(9), " ago"),
+    ];
+    flow(texts, room)
 }
 
 fn gone(state: &State, name: &str) -> Vec<Text> {
