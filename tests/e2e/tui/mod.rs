@@ -3,6 +3,7 @@
 mod container;
 mod hostile;
 mod leave;
+mod putty;
 mod screen;
 mod size;
 mod words;
