@@ -32,6 +32,8 @@ pub enum Hit {
     Heading(usize),
     /// A row, by its place among those shown.
     Row(usize),
+    /// A cell of a page, counted from the corner of its first line that is seen.
+    Page(Position),
     /// A key that is shown at the bottom.
     Key(Key),
     /// A field of a form, and at which of how many cells of its content.
@@ -416,7 +418,10 @@ pub fn hit(state: &State, x: u16, y: u16) -> Hit {
         let found = hints(state).into_iter().find(|(_, area)| at(*area));
         return found.and_then(|((.., key), _)| key).map_or(Hit::Nothing, Hit::Key);
     }
-    let Some(table) = state.table() else { return Hit::Nothing };
+    let Some(table) = state.table() else {
+        let cell = Position { x, y: y.saturating_sub(parts.body.y) };
+        return if at(parts.body) { Hit::Page(cell) } else { Hit::Nothing };
+    };
     if at(parts.headings) {
         let columns = columns(state.tab);
         let widths = widths(columns, state.size.columns, table.needs());

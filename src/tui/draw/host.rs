@@ -49,6 +49,20 @@ pub(super) fn lines(state: &State, name: &str, answer: &Answer, room: usize) -> 
     lines
 }
 
+/// The container that this line of the page is about, if this cell belongs to it.
+pub(super) fn container_at<'a>(
+    state: &'a State,
+    name: &str,
+    line: &[(String, Role)],
+    (cell, room): (usize, usize),
+) -> Option<&'a str> {
+    // Nothing else on the page begins with the name of a container behind a section's indentation.
+    let (first, _) = line.get(1)?;
+    let is_beside = half(room).is_some_and(|cells| cell >= cells);
+    let mut ids = on(state, name).map(|row| row.id.as_str());
+    ids.find(|id| *id == first.trim_end()).filter(|_| !is_beside)
+}
+
 fn present(state: &State, row: &Row, room: usize) -> Vec<Text> {
     let cell = |i: usize| row.cells.get(i);
     let wide = Wide::of(room);

@@ -51,6 +51,21 @@ pub fn height(state: &State) -> usize {
     page::lines(state).len()
 }
 
+/// What is listed on a page, and can be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pointed {
+    /// A piece of work, by its place in the list.
+    Work(usize),
+    /// A container, by name.
+    Container(String),
+}
+
+/// What is at this cell of the page that is seen, counted from the corner of its first line.
+#[must_use]
+pub fn pointed(state: &State, cell: Position) -> Option<Pointed> {
+    page::pointed(state, cell)
+}
+
 /// What is drawn on, and how.
 pub(super) struct Canvas<'a> {
     buffer: &'a mut Buffer,

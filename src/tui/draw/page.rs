@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    Canvas, container, host,
+    Canvas, Pointed, container, host,
     lines::{aligned, folded, padded, width},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     tui::{
         fold::{fold, fold_to},
         keymap::{Binding, Group, Place, Tab, groups},
-        layout::{Parts, columns},
+        layout::{self, Parts, columns},
         state::{Answer, Page, State, Work},
         table::Row,
         theme::{Glyphs, Look, Role},
@@ -98,6 +98,23 @@ pub(super) fn lines(state: &State) -> Vec<Text> {
         Some(Page::Help(place)) => help(*place, room, state.look),
         Some(Page::Row(tab, row)) => row_lines(*tab, row, room),
         None => Vec::new(),
+    }
+}
+
+/// What is listed at this cell, counted from the corner of the page.
+pub(super) fn pointed(state: &State, Position { x, y }: Position) -> Option<Pointed> {
+    let lines = lines(state);
+    let top = top(state, &lines, usize::from(layout::body(state).height));
+    let place = top + usize::from(y);
+    match state.pages.last()? {
+        Page::Works => (place < state.works.len()).then_some(Pointed::Work(place)),
+        page @ Page::Answer(..) => {
+            let cell = usize::from(x.saturating_sub(MARGIN));
+            let found =
+                host::container_at(state, page.host()?, lines.get(place)?, (cell, room(state)));
+            found.map(|name| Pointed::Container(name.to_owned()))
+        }
+        Page::Container(..) | Page::Work(_) | Page::Help(_) | Page::Row(..) => None,
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::tui::{
     input::{Act, Mouse},
     keymap::{Place, Tab, bindings},
-    state::Dialogue,
+    state::{Dialogue, Page},
     table::Sort,
 };
 
@@ -64,6 +64,36 @@ fn rows_below_headings_are_clicked_and_headings_are_not() {
     person.click("anna-thesis", 0);
     person.click("anna-thesis", 0);
     assert!(person.reads("Containers › anna-thesis"));
+}
+
+#[test]
+fn what_pages_list_is_clicked() {
+    let mut person = Person::new(Size { columns: 200, rows: 20 }, UNICODE);
+    for line in ["start bob", "stop carol"] {
+        person.keys(&format!(":{line}\n"));
+    }
+    person.keys("w");
+    let pages = person.state.pages.clone();
+    person.click("0s  start bob", 0);
+    assert_eq!((&person.state.pages, person.state.at), (&pages, Some(1)), "once goes there");
+    person.click("0s  start bob", 60);
+    assert_eq!(person.state.pages.last(), Some(&Page::Work(1)), "twice opens it");
+    person.press(Code::Esc);
+    person.see(Event::Input(Input::Mouse(Mouse { act: Act::Press, column: 3, row: 15 })));
+    assert_eq!(person.state.pages, pages, "nothing is there");
+
+    let mut person = Person::new(Size { columns: 200, rows: 20 }, UNICODE);
+    person.keys("2\n");
+    person.hear();
+    let pages = person.state.pages.clone();
+    for (text, right) in [("  Containers", 2), ("Memory", 0), ("heidi", 150)] {
+        person.click(text, right);
+        assert_eq!(person.state.pages, pages, "{text}");
+    }
+    person.press(Code::Down);
+    person.click("heidi", 7);
+    assert!(person.reads("Hosts › tank-1 › heidi"));
+    assert_eq!(person.due.len(), 2, "it is asked for");
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn pictures(look: Look, sizes: &[(u16, u16)], go: impl Fn(&mut Person)) -> Strin
 
 impl Person {
     /// What was asked for is answered.
-    fn hear(&mut self) {
+    pub(super) fn hear(&mut self) {
         for action in std::mem::take(&mut self.due) {
             if let Action::Ask(words) = action {
                 let answer = fleet::answer(&words);

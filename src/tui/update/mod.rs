@@ -7,6 +7,7 @@ mod typed;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use ratatui::layout::Position;
 
 use super::{
     draw,
@@ -379,6 +380,7 @@ fn on_click(state: &mut State, column: u16, row: u16) -> Vec<Action> {
             go(state, Move::To(place));
             if is_here { open(state) } else { Vec::new() }
         }
+        layout::Hit::Page(cell) => on_page(state, cell),
         layout::Hit::Key(key) => on_input(state, Input::Key(key)),
         layout::Hit::Field(at, inside) => deed::on_field(state, at, inside),
         layout::Hit::Yes => deed::on_yes(state),
@@ -391,6 +393,19 @@ fn on_click(state: &mut State, column: u16, row: u16) -> Vec<Action> {
             state.dialogue.take_if(|dialogue| matches!(dialogue, Dialogue::Confirm(_)));
             Vec::new()
         }
+    }
+}
+
+/// A click on what a page lists: containers are opened, work at the second.
+fn on_page(state: &mut State, cell: Position) -> Vec<Action> {
+    match draw::pointed(state, cell) {
+        Some(draw::Pointed::Container(name)) => enter(state, &name),
+        Some(draw::Pointed::Work(place)) => {
+            let is_here = state.at.unwrap_or(0) == place;
+            state.at = Some(place);
+            if is_here { open(state) } else { Vec::new() }
+        }
+        None => Vec::new(),
     }
 }
 
