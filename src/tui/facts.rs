@@ -29,6 +29,11 @@ use crate::{
 /// Longest text of a cell, in characters.
 const MAX_CELL: usize = 100;
 
+/// What the rows of the guard are sorted by, where that is their state: who is banned comes first.
+const BANNED: f64 = 0.0;
+/// The same of connections that were refused.
+pub(super) const REFUSED: f64 = 1.0;
+
 /// What the sentinel knows at one moment.
 pub struct Sources<'a> {
     /// What runs where.
@@ -78,7 +83,7 @@ pub fn rows(
         (Tab::Containers, containers),
         (Tab::Hosts, hosts),
         (Tab::Sessions, sessions.iter().map(|s| session(s, *now)).collect()),
-        (Tab::Guard, bans.iter().map(ban).collect()),
+        (Tab::Guard, bans.iter().map(|b| ban(b, look)).collect()),
     ]);
     (rows, abouts)
 }
@@ -148,9 +153,9 @@ fn container(
     };
     let [cpu, memory, disk] = about.used.cells();
     let made = container.label("created-at").and_then(|text| text.parse().ok());
-    Row {
-        id: container.name.to_string(),
-        cells: vec![
+    Row::new(
+        container.name.as_str(),
+        vec![
             text(container.name.as_str()),
             text(container.owner.as_str()),
             state,
@@ -162,7 +167,7 @@ fn container(
             count(u64::try_from(about.sessions.len()).unwrap_or(u64::MAX)),
             since(made, now),
         ],
-    }
+    )
 }
 
 fn host(backend: &Arc<Backend>, health: &Health, (now, look): (Timestamp, Look)) -> Row {
@@ -188,9 +193,9 @@ fn host(backend: &Arc<Backend>, health: &Health, (now, look): (Timestamp, Look))
     };
     let checks = checked.map(|host| host.checks.as_slice()).unwrap_or_default();
     let number = |n: Option<u64>| n.map_or_else(|| faint("-"), count);
-    Row {
-        id: backend.name.to_string(),
-        cells: vec![
+    Row::new(
+        backend.name.as_str(),
+        vec![
             text(backend.name.as_str()),
             state,
             text(backend.pool.as_str()),
@@ -201,7 +206,7 @@ fn host(backend: &Arc<Backend>, health: &Health, (now, look): (Timestamp, Look))
             heartbeat(checks, look),
             backend.version.as_ref().map_or_else(|| faint("-"), text),
         ],
-    }
+    )
 }
 
 /// A part of something in use; much of it is worth a look.
@@ -239,9 +244,9 @@ fn session(session: &LiveSession, now: Timestamp) -> Row {
     };
     #[expect(clippy::cast_precision_loss, reason = "sorting needs no more")]
     let id = text(session.id.to_string()).number(session.id as f64);
-    Row {
-        id: session.id.to_string(),
-        cells: vec![
+    Row::new(
+        session.id.to_string(),
+        vec![
             id,
             state,
             since(Some(session.since), now),
@@ -249,21 +254,26 @@ fn session(session: &LiveSession, now: Timestamp) -> Row {
             text(session.source.ip().to_canonical().to_string()),
             text(&session.target),
         ],
-    }
+    )
 }
 
-fn ban(entry: &Entry) -> Row {
+fn ban(entry: &Entry, look: Look) -> Row {
     let left = |left: Duration| text(span(left)).number(left.as_secs_f64());
-    Row {
-        id: entry.network.to_string(),
-        cells: vec![
+    let state = format!("{} banned", look.glyphs().wrong);
+    Row::new(
+        entry.network.to_string(),
+        vec![
             text(entry.network.to_string()),
-            text(entry.id.to_string()),
+            Value::new(state, Role::Warning).number(BANNED),
             text(format!("{} ago", span(entry.age))).number(entry.age.as_secs_f64()),
-            entry.left.map_or_else(|| text("until removed").short("for good"), left),
+            entry.left.map_or_else(|| text("no end"), left),
+            faint("-"),
             text(entry.cause.to_string()),
+            text(entry.id.to_string()),
+            faint("-"),
+            faint("-"),
         ],
-    }
+    )
 }
 
 fn span(time: Duration) -> String {

@@ -93,11 +93,15 @@ const SESSIONS: &[Column] = &[
 ];
 
 const GUARD: &[Column] = &[
-    column("SOURCE", 15, 43, 0),
-    column("ID", 6, 12, 4),
-    column("SINCE", 6, 12, 3),
-    column("LEFT", 8, 14, 2),
-    column("WHY", 11, 100, 1),
+    column("SOURCE", 13, 43, 0),
+    column("STATE", 9, 9, 1),
+    column("WHEN", 7, 12, 3),
+    column("LEFT", 6, 8, 5),
+    column("LOGIN", 10, 32, 4),
+    column("WHY", 12, 100, 2),
+    column("ID", 6, 12, 7),
+    column("CLIENT", 20, 40, 6),
+    column("KEY", 50, 50, 8),
 ];
 
 const LEDGER: &[Column] = &[

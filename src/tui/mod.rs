@@ -14,6 +14,7 @@ pub mod keymap;
 pub mod layout;
 pub mod line;
 pub mod pace;
+pub mod records;
 pub mod state;
 pub mod surface;
 pub mod table;

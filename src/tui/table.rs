@@ -6,6 +6,7 @@
 use std::{
     cmp::Ordering,
     collections::{BTreeSet, HashSet},
+    sync::Arc,
 };
 
 use unicode_width::UnicodeWidthStr;
@@ -51,6 +52,15 @@ pub struct Row {
     pub id: String,
     /// As many as there are columns.
     pub cells: Vec<Value>,
+    /// All that is known of it, each with its name, where that is more than its cells.
+    pub full: Arc<[(String, Value)]>,
+}
+
+impl Row {
+    /// One of which nothing is known but its cells.
+    pub fn new(id: impl Into<String>, cells: Vec<Value>) -> Self {
+        Self { id: id.into(), cells, full: Arc::default() }
+    }
 }
 
 /// What is in one cell.

@@ -130,10 +130,8 @@ mod tests {
 
     fn state() -> State {
         let value = |text: &str| Value::new(text, Role::Text);
-        let row = |id: &str, cells: &[&str]| Row {
-            id: id.to_owned(),
-            cells: cells.iter().map(|text| value(text)).collect(),
-        };
+        let row =
+            |id: &str, cells: &[&str]| Row::new(id, cells.iter().map(|text| value(text)).collect());
         let host =
             ["b1", "up 3h", "default", "2", "4", "7GiB/24GiB", "1GiB/20GiB", "▁▁▂▲", "6.0.4"];
         let on = |name: &str, host: &str| {

@@ -235,7 +235,7 @@ fn list(state: &State, table: &Table, parts: Parts, canvas: &mut Canvas<'_>) {
         }
     }
     if table.count().0 == 0 {
-        let (text, _) = empty(state.tab, table);
+        let text = empty(state, table);
         canvas.text((2, parts.body.y), state.size.columns.saturating_sub(2), &text, Role::Faint);
     }
 }
@@ -271,19 +271,22 @@ fn heading(state: &State, (name, count): (&str, usize), y: u16, canvas: &mut Can
 }
 
 /// What is said where there is nothing to show.
-fn empty(tab: Tab, table: &Table) -> (String, Role) {
+fn empty(state: &State, table: &Table) -> String {
     let (_, all) = table.count();
     if all > 0 {
-        return (format!("none of {all} has \"{}\"; Esc shows all", table.filter()), Role::Faint);
+        return format!("none of {all} has \"{}\"; Esc shows all", table.filter());
     }
-    let text = match tab {
+    let text = match state.tab {
         Tab::Containers => "no containers yet; `c` creates one",
         Tab::Hosts => "no hosts yet; `:backend add` adds one",
         Tab::Sessions => "nobody is connected",
+        Tab::Guard if state.told.contains_key(&Tab::Guard) => {
+            "nobody is banned, and nobody was refused"
+        }
         Tab::Guard => "nobody is banned",
         Tab::Ledger => "nothing has happened yet",
     };
-    (text.to_owned(), Role::Faint)
+    text.to_owned()
 }
 
 /// The numbers first; a bar where there is room for both, of the same length in all rows: behind it the

@@ -211,12 +211,14 @@ fn rows(table: &Table, room: usize) -> Vec<Text> {
 
 /// A row of a list, in full.
 fn row_lines(tab: Tab, row: &Row, room: usize) -> Vec<Text> {
-    let columns = columns(tab);
-    let width = columns.iter().map(|column| column.title.len()).max().unwrap_or(0);
-    let cells = columns.iter().zip(&row.cells).filter(|(_, value)| !value.text.is_empty());
-    cells
-        .flat_map(|(column, value)| {
-            let lead = format!("{:<width$}  ", column.title);
+    let cells = columns(tab).iter().map(|column| column.title).zip(&row.cells);
+    let cells = cells.filter(|(_, value)| !value.text.is_empty());
+    let full = row.full.iter().map(|(name, value)| (name.as_str(), value));
+    let told: Vec<_> = if row.full.is_empty() { cells.collect() } else { full.collect() };
+    let width = told.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
+    told.into_iter()
+        .flat_map(|(name, value)| {
+            let lead = format!("{name}{}", " ".repeat(width - name.width() + 2));
             behind((&lead, Role::Faint), (&value.text, value.role), room)
         })
         .collect()

@@ -5,7 +5,7 @@ use super::*;
 fn row(name: &str, host: &str, used: Option<f64>) -> Row {
     let value = |text: &str| Value::new(text, Role::Text);
     let used = used.map_or(value("-"), |used| value(&used.to_string()).number(used));
-    Row { id: name.to_owned(), cells: vec![value(name), value(host), used] }
+    Row::new(name, vec![value(name), value(host), used])
 }
 
 fn table() -> Table {

@@ -254,6 +254,7 @@ fn bans() -> Vec<Entry> {
 pub(super) fn answer(words: &[String]) -> Result<Arc<Report>, Failure> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
+        ["audit", "--kind", "refused", ..] => Ok(Arc::new(refused())),
         ["audit", "--kind", ..] => Ok(Arc::new(incidents())),
         ["audit", ..] => Ok(Arc::new(ledger())),
         ["backend", "info", _] => Ok(Arc::new(host())),
@@ -276,6 +277,39 @@ fn table(columns: &'static [&'static str], rows: &[&[&str]]) -> Report {
         rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
     let names = rows.iter().map(|row| row[0].clone()).collect();
     Report::default().part(Part::Table(Table { columns, rows })).names(names)
+}
+
+/// Connections that ended without a login: who, from where, with how many tries, by what, and why.
+fn refused() -> Report {
+    let scanner = "SSH-2.0-libssh_0.9.6";
+    let key = Some("SHA256:QmlnIHRyZWVzIGdyb3cgZnJvbSBzbWFsbCBzZWVkcywgYW4");
+    let known = [
+        (31, 9000, "203.0.113.9", "root", 0, scanner, "closed", None),
+        (38, 1300, "2001:db8:77::9", "alice", 3, "SSH-2.0-OpenSSH_9.9", "closed", key),
+        (40, 71, "203.0.113.9", "root", 1, scanner, "login grace time is over", None),
+        (42, 64, "203.0.113.9", "oracle", 0, scanner, "closed", None),
+        (47, 7, "192.0.2.33", "bob@old-laptop", 12, "SSH-2.0-PuTTY_0.81", "closed", key),
+    ];
+    let (mut rows, mut json) = (Vec::new(), Vec::new());
+    for (id, seconds, source, login, attempts, client, reason, key) in known {
+        let (at, what) = (ago(seconds), format!("as {login}: {reason}"));
+        let time = at.strftime("%F %T").to_string();
+        let id_text = id.to_string();
+        let cells = [&id_text, &time, "refused", "", source, "", &what];
+        rows.push(cells.map(str::to_owned).to_vec());
+        let detail = serde_json::json!({
+            "login": login, "attempts": attempts, "client": client, "reason": reason,
+            "port": 40_000 + id, "counts": "failure",
+        });
+        json.push(serde_json::json!({
+            "id": id, "at": at, "kind": "refused", "session": 8000 + id, "source": source,
+            "key": key, "detail": detail,
+        }));
+    }
+    let names = rows.iter().map(|row| row[0].clone()).collect();
+    let table = Table { columns: &[], rows };
+    let report = Report { json: json.into(), ..Report::default() };
+    report.part(Part::Table(table)).names(names)
 }
 
 fn ledger() -> Report {

@@ -2,6 +2,7 @@
 
 mod clicks;
 mod fleet;
+mod ledger;
 mod properties;
 mod screens;
 

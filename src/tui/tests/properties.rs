@@ -57,7 +57,7 @@ fn value() -> impl Strategy<Value = Value> {
 /// A row; some have fewer cells than there are columns.
 fn row(cells: usize) -> impl Strategy<Value = Row> {
     (hostile(), prop::collection::vec(value(), cells.saturating_sub(2)..=cells))
-        .prop_map(|(id, cells)| Row { id, cells })
+        .prop_map(|(id, cells)| Row::new(id, cells))
 }
 
 fn rows(tab: Tab) -> impl Strategy<Value = Vec<Row>> {
@@ -174,7 +174,7 @@ fn input() -> impl Strategy<Value = Input> {
 /// What the sentinel says when it is asked.
 fn said() -> impl Strategy<Value = Result<Arc<Report>, Failure>> {
     let words = prop::collection::vec(hostile(), 0..4);
-    (words, any::<bool>(), any::<u64>()).prop_map(|(words, is_well, n)| {
+    (words, any::<bool>(), any::<u64>(), any::<bool>()).prop_map(|(words, is_well, n, records)| {
         let first = words.first().cloned().unwrap_or_default();
         if !is_well {
             return Err(Failure::new(Kind::Failed, first.clone()).hint(first));
@@ -186,6 +186,11 @@ fn said() -> impl Strategy<Value = Result<Arc<Report>, Failure>> {
             "live": {"memory_bytes": n, "disk_bytes": n},
             "keys": [{"fingerprint": first}], "collaborators": first,
         });
+        let record = serde_json::json!([{
+            "id": n, "at": first, "source": first, "key": first,
+            "detail": {"login": first, "client": first, "attempts": n, first.clone(): first},
+        }]);
+        let json = if records { record } else { json };
         let report = Report { json, names: vec![first.clone()], ..Report::default() };
         let report = report.part(Part::Table(table)).part(Part::Fields(fields));
         Ok(Arc::new(report.part(Part::Text(words.join("\n"))).note(first)))

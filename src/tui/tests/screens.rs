@@ -109,6 +109,11 @@ fn pages() {
         p.hear();
         p.keys("\n");
     });
+    seen!("record_of_a_refusal", &[(80, 24), (40, 8)], |p| {
+        p.keys("4");
+        p.hear();
+        p.keys("/bob@\n\n");
+    });
     seen!("help", &SIZES, |p| p.keys("?"));
     seen!("help_of_a_page", &[(80, 24)], |p| {
         p.keys("\n");

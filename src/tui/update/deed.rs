@@ -1,19 +1,26 @@
 //! What is asked before something is done.
 
 use super::{Action, remark, run};
-use crate::command::report::Report;
-use crate::tui::{
-    form::Step,
-    forms,
-    input::{Code, Key},
-    keymap::{Deed, Tab},
-    line::Line,
-    state::{Confirm, Dialogue, Page, State, Words},
-    theme::Role,
+use crate::{
+    command::report::Report,
+    model::source::Network,
+    tui::{
+        form::Step,
+        forms,
+        input::{Code, Key},
+        keymap::{Deed, Tab},
+        line::Line,
+        state::{Confirm, Dialogue, Page, State, Words},
+        table::Row,
+        theme::Role,
+    },
 };
 
 /// Begins something: at once where it does no harm, otherwise by asking.
 pub(super) fn begin(state: &mut State, deed: Deed) -> Vec<Action> {
+    if let Some(source) = refused(state) {
+        return on_refused(state, deed, &source);
+    }
     let ids = chosen(state);
     match (deed, ids.as_slice()) {
         (Deed::Create, _) => {
@@ -25,11 +32,7 @@ pub(super) fn begin(state: &mut State, deed: Deed) -> Vec<Action> {
             Vec::new()
         }
         (Deed::Start | Deed::Drain | Deed::Resume, _) => act(state, deed, &ids),
-        (Deed::Why, [id, ..]) => {
-            let words = words(Deed::Why, id);
-            state.pages.push(Page::Answer(words.clone(), super::Answer::default()));
-            vec![Action::Ask(words)]
-        }
+        (Deed::Why, [id, ..]) => why(state, id),
         (Deed::Watch, [id, ..]) => {
             let has_ended = state.told.get(&Tab::Sessions).is_some_and(|told| {
                 told.iter().any(|row| row.id == *id)
@@ -87,6 +90,43 @@ pub(super) fn logs(state: &mut State) -> Vec<Action> {
         [id, ..] => run(state, vec!["logs".to_owned(), id.clone()], true),
         [] => Vec::new(),
     }
+}
+
+fn why(state: &mut State, id: &str) -> Vec<Action> {
+    let words = words(Deed::Why, id);
+    state.pages.push(Page::Answer(words.clone(), super::Answer::default()));
+    vec![Action::Ask(words)]
+}
+
+/// The source of the refused connection that one is at, where it is one.
+pub(super) fn refused(state: &State) -> Option<String> {
+    let row = state.table().filter(|_| state.tab == Tab::Guard)?.here()?;
+    let is_ban = bans(state).any(|ban| ban.id == row.id);
+    let source = || row.cells.first().map(|source| source.text.clone()).unwrap_or_default();
+    (!is_ban).then(source)
+}
+
+fn bans(state: &State) -> impl Iterator<Item = &Row> {
+    state.facts.rows.get(&Tab::Guard).into_iter().flatten()
+}
+
+/// Does to where a refused connection came from what is done to who is banned.
+fn on_refused(state: &mut State, deed: Deed, source: &str) -> Vec<Action> {
+    let Ok(address) = source.parse() else {
+        remark(state, "that row tells of no single address", Role::Faint);
+        return Vec::new();
+    };
+    if deed == Deed::Why {
+        return why(state, source);
+    }
+    let keeps_out = |ban: &&Row| Network::parse(&ban.id).is_ok_and(|ban| ban.contains(address));
+    let ids: Vec<_> = bans(state).filter(keeps_out).map(|ban| ban.id.clone()).collect();
+    if ids.is_empty() {
+        remark(state, format!("{source} is not banned"), Role::Faint);
+    } else {
+        state.dialogue = Some(Dialogue::Confirm(Confirm { deed, ids, name: None }));
+    }
+    Vec::new()
 }
 
 fn chosen(state: &State) -> Vec<String> {

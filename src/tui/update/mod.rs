@@ -326,8 +326,8 @@ fn open(state: &mut State) -> Vec<Action> {
     let ask = match state.tab {
         Tab::Containers => return enter(state, &id),
         Tab::Hosts => words(&["backend", "info", &id]),
-        Tab::Guard => words(&["ban", "why", &id]),
-        Tab::Sessions | Tab::Ledger => {
+        Tab::Guard if deed::refused(state).is_none() => words(&["ban", "why", &id]),
+        Tab::Guard | Tab::Sessions | Tab::Ledger => {
             state.pages.push(Page::Row(state.tab, row));
             return Vec::new();
         }
