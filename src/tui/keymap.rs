@@ -45,7 +45,9 @@ pub enum Place {
     Tab(Tab),
     /// On the page of a container.
     Container,
-    /// On a page that is only read: a host, a command's answer, work that ended, the keys.
+    /// On the page of a host.
+    Host,
+    /// On a page that is only read: a command's answer, work that ended, the keys.
     Page,
     /// On the page of work under way.
     Work,
@@ -353,17 +355,19 @@ const LIST: Group = ("this list", LISTS);
 const MOVE: Group = ("moving", MOVING);
 const ALWAYS: Group = ("everywhere", ANYWHERE);
 const ONE: Group = ("a container", CONTAINER);
+const HOST: Group = ("a host", HOSTS);
 
 /// The keys of a place, what is special there first.
 #[must_use]
 pub fn groups(place: Place) -> &'static [Group] {
     match place {
         Place::Tab(Tab::Containers) => &[LIST, ("containers", CONTAINERS), MOVE, ONE, ALWAYS],
-        Place::Tab(Tab::Hosts) => &[LIST, ("a host", HOSTS), MOVE, ALWAYS],
+        Place::Tab(Tab::Hosts) => &[LIST, HOST, MOVE, ALWAYS],
         Place::Tab(Tab::Sessions) => &[LIST, ("a session", SESSIONS), MOVE, ALWAYS],
         Place::Tab(Tab::Guard) => &[LIST, ("a ban", GUARD), MOVE, ALWAYS],
         Place::Tab(Tab::Ledger) => &[LIST, MOVE, ALWAYS],
         Place::Container => &[ONE, MOVE, ALWAYS],
+        Place::Host => &[HOST, MOVE, ALWAYS],
         Place::Page => &[MOVE, ALWAYS],
         Place::Work => &[("this work", WORK), MOVE, ALWAYS],
         Place::Works => &[("work", WORKS), MOVE, ALWAYS],
@@ -407,7 +411,7 @@ mod tests {
     use super::*;
 
     fn places() -> impl Iterator<Item = Place> {
-        let pages = [Place::Container, Place::Page, Place::Work, Place::Works];
+        let pages = [Place::Container, Place::Host, Place::Page, Place::Work, Place::Works];
         Tab::ALL.into_iter().map(Place::Tab).chain(pages)
     }
 

@@ -29,7 +29,7 @@ fn the_page_says_what_keys_do_and_signs_mean() {
 
 /// What works at all places, then what each has besides.
 fn keys() -> String {
-    let places = [Place::Container, Place::Page, Place::Work, Place::Works].into_iter();
+    let places = [Place::Container, Place::Host, Place::Page, Place::Work, Place::Works];
     let places: Vec<_> = Tab::ALL.into_iter().map(Place::Tab).chain(places).collect();
     let of = |place: Place| bindings(place).map(|binding| (binding.shown, binding.what));
     let everywhere: Vec<_> = of(places[0])
@@ -41,6 +41,7 @@ fn keys() -> String {
         let title = match place {
             Place::Tab(tab) => tab.title(),
             Place::Container => "One container",
+            Place::Host => "One host",
             Place::Page => "Other pages",
             Place::Work => "Work under way",
             Place::Works => "All work",

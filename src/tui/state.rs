@@ -211,6 +211,7 @@ impl State {
                 Place::Work
             }
             Some(Page::Works) => Place::Works,
+            Some(page) if page.host().is_some() => Place::Host,
             Some(Page::Work(_) | Page::Answer(..) | Page::Help(_) | Page::Row(..)) => Place::Page,
         }
     }

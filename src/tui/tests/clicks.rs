@@ -97,6 +97,20 @@ fn what_pages_list_is_clicked() {
 }
 
 #[test]
+fn a_host_is_drained_and_used_again_on_its_page() {
+    let mut person = Person::new(SMALL, UNICODE);
+    person.keys("2j\nd");
+    assert_eq!(person.due, run("backend drain tank-2"));
+    // What went well and has nothing to say leaves one where one was.
+    person.see(Event::Ended(1, Ok(Arc::default())));
+    assert!(person.reads("Hosts › tank-2") && person.reads("done: backend drain tank-2"));
+    person.click("u resume", 0);
+    assert!(
+        matches!(&person.due[..], [Action::Run(2, words)] if words.join(" ") == "backend resume tank-2")
+    );
+}
+
+#[test]
 fn a_form_is_filled_in_with_the_mouse() {
     let mut person = Person::new(SMALL, UNICODE);
     person.keys("c");
@@ -162,6 +176,7 @@ fn help_tells_every_key_of_a_place() {
         ("4", Place::Tab(Tab::Guard)),
         ("5", Place::Tab(Tab::Ledger)),
         ("\n", Place::Container),
+        ("2\n", Place::Host),
         ("w", Place::Works),
         (":start bob\n", Place::Work),
     ] {

@@ -133,9 +133,8 @@ fn chosen(state: &State) -> Vec<String> {
     match state.pages.last() {
         None => state.table().map(crate::tui::table::Table::chosen).unwrap_or_default(),
         Some(Page::Container(name, _)) => vec![name.clone()],
-        Some(Page::Answer(..) | Page::Work(_) | Page::Works | Page::Help(_) | Page::Row(..)) => {
-            Vec::new()
-        }
+        Some(page @ Page::Answer(..)) => page.host().map(str::to_owned).into_iter().collect(),
+        Some(Page::Work(_) | Page::Works | Page::Help(_) | Page::Row(..)) => Vec::new(),
     }
 }
 

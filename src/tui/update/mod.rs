@@ -431,6 +431,8 @@ pub fn wanted(state: &State) -> Vec<Words> {
         }
         (None, Place::Tab(tab)) => told::question(tab).into_iter().collect(),
         (Some(Page::Work(_) | Page::Works | Page::Help(_) | Page::Row(..)), _)
-        | (None, Place::Container | Place::Page | Place::Work | Place::Works) => Vec::new(),
+        | (None, Place::Container | Place::Host | Place::Page | Place::Work | Place::Works) => {
+            Vec::new()
+        }
     }
 }
