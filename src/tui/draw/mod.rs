@@ -167,7 +167,10 @@ fn head(state: &State, area: Rect, canvas: &mut Canvas<'_>) {
     }
     let room = area.width.saturating_sub(end);
     let fits = |text: &&String| text.width() <= usize::from(room);
-    let who = format!("{}@{}", state.facts.person, state.facts.sentinel);
+    let (person, sentinel) = (&state.facts.person, &state.facts.sentinel);
+    // A key's comment has an `@` of its own.
+    let at = if person.contains('@') { " on " } else { "@" };
+    let who = format!("{person}{at}{sentinel}");
     let busy = match state.works.iter().filter(|work| work.end.is_none()).count() {
         0 => String::new(),
         busy => format!("{} {busy} under way (w)", state.look.glyphs().between),

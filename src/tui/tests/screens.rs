@@ -67,6 +67,16 @@ fn a_host_that_is_away_takes_no_bars_away() {
 }
 
 #[test]
+fn the_head_says_who_is_where() {
+    let mut person = Person::new(Size { columns: 120, rows: 24 }, UNICODE);
+    assert!(person.reads("  ops@sentinel.example.org"));
+    let mut facts = fleet::facts(UNICODE);
+    facts.person = "alice@laptop".to_owned();
+    person.see(Event::Facts(Arc::new(facts)));
+    assert!(person.reads("  alice@laptop on sentinel.example.org"));
+}
+
+#[test]
 fn lists_with_marks_filters_and_groups() {
     let few = &[(80, 24), (40, 8)];
     seen!("containers_marked", few, |p| p.keys(" jj  sv"));
