@@ -84,6 +84,8 @@ pub enum Intent {
     Reverse,
     /// Keep rows together by the next thing.
     Group,
+    /// Follow what comes, or stay with what one is at.
+    Follow,
     /// Mark a row.
     Mark,
     /// Mark all rows.
@@ -348,6 +350,8 @@ const GUARD: &[Binding] = &[
     hint(2, "y", &[char('y')], Intent::Do(Deed::Why), "why"),
 ];
 
+const FOLLOW: &[Binding] = &[hint(5, "f", &[char('f')], Intent::Follow, "follow")];
+
 /// Keys that belong together, and what they are for.
 pub type Group = (&'static str, &'static [Binding]);
 
@@ -356,6 +360,7 @@ const MOVE: Group = ("moving", MOVING);
 const ALWAYS: Group = ("everywhere", ANYWHERE);
 const ONE: Group = ("a container", CONTAINER);
 const HOST: Group = ("a host", HOSTS);
+const NEWEST: Group = ("the newest", FOLLOW);
 
 /// The keys of a place, what is special there first.
 #[must_use]
@@ -364,8 +369,8 @@ pub fn groups(place: Place) -> &'static [Group] {
         Place::Tab(Tab::Containers) => &[LIST, ("containers", CONTAINERS), MOVE, ONE, ALWAYS],
         Place::Tab(Tab::Hosts) => &[LIST, HOST, MOVE, ALWAYS],
         Place::Tab(Tab::Sessions) => &[LIST, ("a session", SESSIONS), MOVE, ALWAYS],
-        Place::Tab(Tab::Guard) => &[LIST, ("a ban", GUARD), MOVE, ALWAYS],
-        Place::Tab(Tab::Ledger) => &[LIST, MOVE, ALWAYS],
+        Place::Tab(Tab::Guard) => &[LIST, ("a source", GUARD), NEWEST, MOVE, ALWAYS],
+        Place::Tab(Tab::Ledger) => &[LIST, NEWEST, MOVE, ALWAYS],
         Place::Container => &[ONE, MOVE, ALWAYS],
         Place::Host => &[HOST, MOVE, ALWAYS],
         Place::Page => &[MOVE, ALWAYS],

@@ -305,12 +305,17 @@ fn worth_showing(state: &State) -> Vec<(Option<u8>, Shown)> {
     hints.filter(leads_back).map(|binding| (binding.hint, shown(binding))).collect()
 }
 
-/// What is said of a list at the bottom: how many rows it has.
+/// From so many cells on there is room for more than a number beside the keys that lead back.
+const WIDE: u16 = 60;
+
+/// What is said of a list at the bottom: how many rows it has, and whether one stays at the newest.
 #[must_use]
 pub fn count(state: &State) -> Option<String> {
     let table = state.table()?;
     let (shown, all) = table.count();
     let count = if shown == all { all.to_string() } else { format!("{shown} of {all}") };
+    let is_told = table.is_following() && state.size.columns >= WIDE;
+    let count = if is_told { format!("following, {count}") } else { count };
     Some(match table.marks() {
         0 => count,
         marks => format!("{marks} marked, {count}"),

@@ -179,6 +179,14 @@ pub struct State {
     pub remark: Option<Remark>,
 }
 
+/// The list of a screen, before anything is known.
+fn list(tab: Tab) -> Table {
+    match tab {
+        Tab::Guard | Tab::Ledger => Table::newest_first(),
+        Tab::Containers | Tab::Hosts | Tab::Sessions => Table::default(),
+    }
+}
+
 impl State {
     /// At the beginning.
     #[must_use]
@@ -189,7 +197,7 @@ impl State {
             now,
             facts: Arc::default(),
             tab: Tab::Containers,
-            tables: Tab::ALL.into_iter().map(|tab| (tab, Table::default())).collect(),
+            tables: Tab::ALL.into_iter().map(|tab| (tab, list(tab))).collect(),
             told: BTreeMap::new(),
             pages: Vec::new(),
             at: None,

@@ -61,6 +61,38 @@ fn what_one_is_at_stays_whatever_comes_and_goes() {
 }
 
 #[test]
+fn the_newest_is_followed_until_one_moves_down_from_it() {
+    let rows = |names: &str| names.chars().map(|c| row(&c.to_string(), "h", None)).collect();
+    let mut table = Table::newest_first();
+    let come = |table: &mut Table, names| {
+        table.set(rows(names));
+        format!("{} {}", table.here().map_or("", |row| &row.id), table.is_following())
+    };
+    assert_eq!(come(&mut table, "cba"), "c true");
+    assert_eq!(come(&mut table, "dcba"), "d true");
+    table.go(Move::By(1));
+    assert_eq!(come(&mut table, "edcba"), "c false", "what one is at stays");
+    table.go(Move::By(-9));
+    assert_eq!(come(&mut table, "fedcba"), "e false", "so does the first one");
+    table.go(Move::First);
+    assert_eq!(come(&mut table, "gfedcba"), "g true");
+    table.sort_by(0);
+    assert_eq!(come(&mut table, "hgfedcba"), "g false", "the first is not the newest");
+    table.go(Move::First);
+    assert!(!table.is_following());
+    table.follow(true);
+    assert_eq!((come(&mut table, "ihgfedcba").as_str(), table.sort()), ("i true", None));
+    table.follow(false);
+    assert_eq!(come(&mut table, "jihgfedcba"), "i false");
+    table.follow(true);
+    assert_eq!(come(&mut table, ""), " true");
+    let mut other = self::table();
+    other.follow(true);
+    other.go(Move::First);
+    assert!(!other.is_following(), "rows come anywhere");
+}
+
+#[test]
 fn marks_say_what_an_action_is_for() {
     let mut table = table();
     assert_eq!(table.chosen(), ["alice"]);

@@ -1,9 +1,12 @@
-//! Lists whose newest rows come from the ledger: what is done to them.
+//! Lists whose newest rows come from the ledger: what is done to them, and how they are followed.
 
 use super::*;
-use crate::tui::{
-    keymap::{Deed, Tab},
-    state::{Dialogue, Page},
+use crate::{
+    command::report::{Part, Report},
+    tui::{
+        keymap::{Deed, Tab},
+        state::{Dialogue, Page},
+    },
 };
 
 fn ask(line: &str) -> Vec<Action> {
@@ -80,4 +83,45 @@ fn lifting_finds_the_ban_that_keeps_a_source_out_or_says_that_there_is_none() {
     person.keys("\n");
     let run = "ban remove 203.0.113.9".split(' ').map(str::to_owned).collect();
     assert_eq!(person.due, [Action::Run(1, run)]);
+}
+
+/// Records came, up to this number.
+fn come(person: &mut Person, last: i64) {
+    let words = "audit --limit 200".split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let mut report = Report::clone(&fleet::answer(&words).unwrap());
+    let Some(Part::Table(table)) = report.parts.first_mut() else { panic!("no table") };
+    for id in 47..=last {
+        report.names.push(id.to_string());
+        table.rows.push(table.rows[0].clone());
+    }
+    person.see(Event::Answered(words, Ok(Arc::new(report))));
+}
+
+fn here(person: &Person) -> &str {
+    &person.state.tables[&person.state.tab].here().unwrap().id
+}
+
+#[test]
+fn the_ledger_is_followed_from_its_first_row_and_by_f() {
+    let mut person = at("5");
+    assert!(here(&person) == "46" && person.reads("  following, 6"));
+    come(&mut person, 47);
+    assert!(here(&person) == "47" && person.reads("  following, 7"));
+    person.keys("j");
+    come(&mut person, 48);
+    assert!(here(&person) == "46" && !person.reads("following"));
+    person.press(Code::Home);
+    assert!(person.reads("following"));
+    person.keys("f");
+    come(&mut person, 49);
+    assert!(here(&person) == "48" && !person.reads("following"));
+    person.keys("jjf");
+    assert!(here(&person) == "49" && person.reads("following"));
+    // Entered anew; a page above it and back is not that.
+    person.keys("j\n5");
+    assert!(here(&person) == "48" && !person.reads("following"));
+    person.keys("45");
+    assert!(here(&person) == "49" && person.reads("following"));
+    person.keys("1f");
+    assert!(!person.reads("following"), "containers are not");
 }

@@ -240,6 +240,11 @@ fn on_intent(state: &mut State, intent: Intent) -> Vec<Action> {
         Intent::Filter => typed::filter(state),
         Intent::Command => typed::command(state),
         Intent::Sort | Intent::Reverse | Intent::Group => arrange(state, intent),
+        Intent::Follow => {
+            if let Some(table) = state.table_mut() {
+                table.follow(!table.is_following());
+            }
+        }
         Intent::Mark => {
             if let Some(table) = state.table_mut() {
                 table.mark();
@@ -262,7 +267,12 @@ fn on_intent(state: &mut State, intent: Intent) -> Vec<Action> {
 
 fn show(state: &mut State, tab: Tab) -> Vec<Action> {
     state.pages.clear();
-    state.tab = tab;
+    let before = std::mem::replace(&mut state.tab, tab);
+    if before != tab
+        && let Some(table) = state.table_mut()
+    {
+        table.enter();
+    }
     told::question(tab).map(Action::Ask).into_iter().collect()
 }
 

@@ -182,9 +182,17 @@ pub struct Table {
     /// First line on the screen.
     top: usize,
     marked: BTreeSet<String>,
+    /// One stays at the first row, whichever that is. `None`: new rows come anywhere.
+    follows: Option<bool>,
 }
 
 impl Table {
+    /// A list whose newest row is the first, and is followed.
+    #[must_use]
+    pub fn newest_first() -> Self {
+        Self { follows: Some(true), ..Self::default() }
+    }
+
     /// Shows these from now on. What one is at stays; if it is gone, its place does.
     pub fn set(&mut self, rows: Vec<Row>) {
         if !self.marked.is_empty() {
@@ -221,6 +229,8 @@ impl Table {
             Some(Sort { column: same, .. }) if same == column => None,
             Some(_) | None => Some(Sort { column, down: numbers }),
         };
+        // The first is the newest no more.
+        self.follows = self.follows.map(|follows| follows && self.sort.is_none());
         self.arrange();
     }
 
@@ -242,16 +252,53 @@ impl Table {
         self.group
     }
 
-    /// Moves.
+    /// Moves. To the first row is to follow what comes, and down from it is not to.
     pub fn go(&mut self, to: Move) {
         let last = self.shown.len().saturating_sub(1);
-        self.place = match to {
+        let place = match to {
             Move::By(rows) => self.place.saturating_add_signed(rows).min(last),
             Move::First => 0,
             Move::Last => last,
             Move::To(place) => place.min(last),
         };
-        self.here = self.row(self.place).map(|row| row.id.clone());
+        let begins = to == Move::First && self.sort.is_none();
+        self.follows = self.follows.map(|follows| begins || (follows && place == 0));
+        self.put(place);
+    }
+
+    /// Follows what comes in the order of time, or stays with what one is at.
+    pub fn follow(&mut self, follows: bool) {
+        if follows && self.follows.is_some() {
+            self.sort = None;
+            self.arrange();
+            self.go(Move::First);
+        } else {
+            self.follows = self.follows.map(|_| false);
+        }
+    }
+
+    /// Somebody comes to it: where it can be followed, she sees the newest.
+    pub fn enter(&mut self) {
+        if self.follows.is_some() {
+            self.go(Move::First);
+        }
+    }
+
+    /// Whether one stays at the first row when others come.
+    #[must_use]
+    pub fn is_following(&self) -> bool {
+        self.follows == Some(true)
+    }
+
+    /// Whether one is at the last row, or there is none.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.place + 1 >= self.shown.len()
+    }
+
+    fn put(&mut self, place: usize) {
+        self.place = place;
+        self.here = self.row(place).map(|row| row.id.clone());
     }
 
     /// Goes to the row of this id; `false`: it is not shown.
@@ -407,7 +454,9 @@ impl Table {
             .here
             .as_ref()
             .and_then(|id| self.shown.iter().position(|i| self.rows[*i].id == *id));
-        self.go(Move::To(found.unwrap_or(self.place)));
+        let last = self.shown.len().saturating_sub(1);
+        let place = if self.is_following() { 0 } else { found.unwrap_or(self.place) };
+        self.put(place.min(last));
     }
 }
 
