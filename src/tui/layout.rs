@@ -314,6 +314,8 @@ pub fn count(state: &State) -> Option<String> {
     let table = state.table()?;
     let (shown, all) = table.count();
     let count = if shown == all { all.to_string() } else { format!("{shown} of {all}") };
+    // There may be more than are known.
+    let count = if state.has_older(state.tab) { format!("{count}+") } else { count };
     let is_told = table.is_following() && state.size.columns >= WIDE;
     let count = if is_told { format!("following, {count}") } else { count };
     Some(match table.marks() {

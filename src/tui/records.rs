@@ -87,26 +87,17 @@ fn event(cells: &[String]) -> Vec<Value> {
 }
 
 /// A connection that ended without a login, beside those who are banned.
-#[expect(clippy::cast_precision_loss, reason = "sorting needs no more")]
 fn refused(record: &Json, now: Timestamp) -> Vec<Value> {
     let or_none = |text: Option<&str>| match text {
         Some(text) => shown(text, Role::Text),
         None => Value::new("-", Role::Faint),
     };
     let detail = &record["detail"];
-    let at = record["at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
-    let when = at.map_or_else(
-        || Value::new("-", Role::Faint),
-        |at| {
-            let seconds = now.duration_since(at).as_secs().max(0);
-            Value::new(format!("{} ago", age(now, at)), Role::Faint).number(seconds as f64)
-        },
-    );
     vec![
         or_none(record["source"].as_str()),
         // Below the word, not the sign, of those who are banned.
         Value::new("  refused", Role::Text).number(REFUSED),
-        when,
+        when(record["at"].as_str().unwrap_or_default(), now),
         Value::new("-", Role::Faint),
         or_none(detail["login"].as_str()),
         shown(&why(detail), Role::Text),
@@ -114,6 +105,22 @@ fn refused(record: &Json, now: Timestamp) -> Vec<Value> {
         or_none(detail["client"].as_str()),
         or_none(record["key"].as_str()),
     ]
+}
+
+/// A row of the guard that was told a while ago says how long ago it is now.
+pub fn age_again(row: &mut Row, now: Timestamp) {
+    let at = row.full.iter().find(|(name, _)| name == TIME).map(|(_, at)| format!("{}Z", at.text));
+    if let (Some(at), Some(cell)) = (at, row.cells.get_mut(WHEN)) {
+        *cell = when(&at, now);
+    }
+}
+
+/// How long ago that is.
+#[expect(clippy::cast_precision_loss, reason = "sorting needs no more")]
+fn when(at: &str, now: Timestamp) -> Value {
+    let Ok(at) = at.parse::<Timestamp>() else { return Value::new("-", Role::Faint) };
+    let seconds = now.duration_since(at).as_secs().max(0);
+    Value::new(format!("{} ago", age(now, at)), Role::Faint).number(seconds as f64)
 }
 
 /// Why it was refused, in a line.
@@ -129,9 +136,14 @@ fn why(detail: &Json) -> String {
     }
 }
 
+/// The place of what [`when`] tells among the columns of the guard.
+const WHEN: usize = 2;
+
+const TIME: &str = "TIME";
+
 /// What stands above the rest of a record, and is in its columns: names as there, and places.
 const COLUMNS: [(&str, usize); 6] =
-    [("TIME", 1), ("KIND", 2), ("WHO", 3), ("FROM", 4), ("CONTAINER", 5), ("WHAT", 6)];
+    [(TIME, 1), ("KIND", 2), ("WHO", 3), ("FROM", 4), ("CONTAINER", 5), ("WHAT", 6)];
 
 /// All of a record but what has parts, of which the columns tell the first.
 fn full(cells: &[String], record: &Json) -> Arc<[(String, Value)]> {
@@ -199,6 +211,9 @@ mod tests {
             SESSION=9|KEY=SHA256:abc|ATTEMPTS=2|CLIENT=SSH-2.0-Go|COUNTS=failure|\
             LOGIN=root\\u{1b}[2J|PORT=40000|REASON=closed";
         assert_eq!(full.join("|"), expected);
+        let mut row = row.clone();
+        age_again(&mut row, "2026-11-24T07:10:00Z".parse().unwrap());
+        assert_eq!((row.cells[2].text.as_str(), row.cells[2].number), ("1d ago", Some(93_600.0)));
     }
 
     #[test]

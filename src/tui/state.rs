@@ -145,6 +145,9 @@ pub struct Remark {
     pub until: Timestamp,
 }
 
+/// Rows that the sentinel is asked for at first: some screens full.
+pub const USUAL: usize = 200;
+
 /// Everything.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -162,6 +165,8 @@ pub struct State {
     pub tables: BTreeMap<Tab, Table>,
     /// Rows that the sentinel was asked for, behind those of [`Facts`].
     pub told: BTreeMap<Tab, Vec<Row>>,
+    /// How many of them there are at most, where that is more than [`USUAL`].
+    pub limits: BTreeMap<Tab, usize>,
     /// What stands above it, the one that is seen last.
     pub pages: Vec<Page>,
     /// Where one is on a page that is no answer: its first line on the screen, or the chosen piece of
@@ -199,6 +204,7 @@ impl State {
             tab: Tab::Containers,
             tables: Tab::ALL.into_iter().map(|tab| (tab, list(tab))).collect(),
             told: BTreeMap::new(),
+            limits: BTreeMap::new(),
             pages: Vec::new(),
             at: None,
             dialogue: None,
@@ -233,6 +239,18 @@ impl State {
     /// The same, to move in.
     pub fn table_mut(&mut self) -> Option<&mut Table> {
         if self.pages.is_empty() { self.tables.get_mut(&self.tab) } else { None }
+    }
+
+    /// How many rows the sentinel was asked for at most, the newest of a list.
+    #[must_use]
+    pub fn limit(&self, tab: Tab) -> usize {
+        self.limits.get(&tab).copied().unwrap_or(USUAL)
+    }
+
+    /// Whether there may be older rows than those that were told.
+    #[must_use]
+    pub fn has_older(&self, tab: Tab) -> bool {
+        self.told.get(&tab).is_some_and(|told| told.len() >= self.limit(tab))
     }
 
     /// Work by its number.

@@ -277,7 +277,12 @@ fn heading(state: &State, (name, count): (&str, usize), y: u16, canvas: &mut Can
 fn empty(state: &State, table: &Table) -> String {
     let (_, all) = table.count();
     if all > 0 {
-        return format!("none of {all} has \"{}\"; Esc shows all", table.filter());
+        let all = if state.has_older(state.tab) {
+            format!("{all} has \"{}\"; End loads older, Esc shows all", table.filter())
+        } else {
+            format!("{all} has \"{}\"; Esc shows all", table.filter())
+        };
+        return format!("none of {all}");
     }
     let text = match state.tab {
         Tab::Containers => "no containers yet; `c` creates one",

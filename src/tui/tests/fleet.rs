@@ -260,7 +260,6 @@ pub(super) fn answer(words: &[String]) -> Result<Arc<Report>, Failure> {
         ["backend", "info", _] => Ok(Arc::new(host())),
         ["session", "list", ..] => Ok(Arc::new(past())),
         ["info", "alice"] => Ok(Arc::new(info())),
-        ["backend", "info", name] => Ok(Arc::new(host(name))),
         ["info", name] => Err(Failure::new(Kind::NotFound, format!("no container named \"{name}\""))
             .hint("`list` shows the containers")),
         ["ban", "why", _] => Err(Failure::new(
@@ -271,18 +270,6 @@ pub(super) fn answer(words: &[String]) -> Result<Arc<Report>, Failure> {
         .hint("`status` says what is wrong; remove what is not needed from that disk, then `reload`")),
         _ => Ok(Arc::new(Report::default().part(Part::Text(words.join(" "))))),
     }
-}
-
-fn host(name: &str) -> Report {
-    Report::default().part(Part::Fields(vec![
-        Field::one("Name", name),
-        Field::one("Recovery", "not configured"),
-        Field::one("Address", "containarium@192.0.2.11:22 by SSH"),
-        Field::one("Ways", "link, exec"),
-        Field::one("System", "Debian GNU/Linux 12, Linux 6.1.0-28-amd64"),
-        Field::one("Storage", "default (btrfs) 610GiB of 7.8TiB"),
-        Field::one("Images", "3"),
-    ]))
 }
 
 fn table(columns: &'static [&'static str], rows: &[&[&str]]) -> Report {

@@ -1,8 +1,13 @@
 //! Lists whose newest rows come from the ledger: what is done to them, and how they are followed.
 
+use std::ops::Range;
+
 use super::*;
 use crate::{
-    command::report::{Part, Report},
+    command::{
+        failure::{Failure, Kind},
+        report::{Part, Report, Table},
+    },
     tui::{
         keymap::{Deed, Tab},
         state::{Dialogue, Page},
@@ -124,4 +129,92 @@ fn the_ledger_is_followed_from_its_first_row_and_by_f() {
     assert!(here(&person) == "49" && person.reads("following"));
     person.keys("1f");
     assert!(!person.reads("following"), "containers are not");
+}
+
+/// So many records are asked for, and those before this one are told.
+fn older(person: &mut Person, asked: &str, ids: Range<i64>) {
+    assert_eq!(person.due, ask(&format!("audit --limit {asked}")));
+    tell(person, asked, ids);
+}
+
+fn tell(person: &mut Person, asked: &str, ids: Range<i64>) {
+    let words = format!("audit --limit {asked}").split(' ').map(str::to_owned).collect();
+    let cells = |id: i64| vec![id.to_string(), format!("at {id}"), format!("kind-{id}")];
+    let names = ids.clone().map(|id| id.to_string()).collect();
+    let table = Table { columns: &[], rows: ids.map(cells).collect() };
+    let report = Report::default().part(Part::Table(table)).names(names);
+    person.see(Event::Answered(words, Ok(Arc::new(report))));
+}
+
+#[test]
+fn going_on_at_the_last_row_loads_older_ones_until_there_are_none() {
+    let mut person = Person::new(SMALL, UNICODE);
+    person.keys("5");
+    older(&mut person, "200", 9800..10_000);
+    assert!(person.reads("following, 200+"));
+    person.press(Code::End);
+    assert_eq!((person.due.len(), here(&person)), (0, "9800"));
+    assert_eq!(person.remark(), "these are of the newest 200; End loads older");
+    person.keys("j");
+    older(&mut person, "400", 9600..10_000);
+    assert!(here(&person) == "9800" && person.reads(" 400+"), "one stays where one was");
+    person.press(Code::End);
+    person.press(Code::PageDown);
+    // Nothing else is asked for meanwhile, and then there are no more.
+    let due = std::mem::take(&mut person.due);
+    person.press(Code::End);
+    assert_eq!(person.due, []);
+    person.due = due;
+    older(&mut person, "800", 9488..10_000);
+    assert!(person.reads(" 512") && !person.reads("512+"));
+    person.press(Code::End);
+    person.press(Code::End);
+    assert_eq!((person.due.len(), here(&person)), (0, "9488"));
+    // What comes is told without them.
+    tell(&mut person, "200", 9810..10_010);
+    assert!(here(&person) == "9488" && person.reads(" 522"));
+    person.press(Code::Home);
+    assert_eq!(here(&person), "10009");
+    // On the first screen they are forgotten.
+    person.press(Code::Esc);
+    person.keys("5");
+    assert!(person.due == ask("audit --limit 200") && person.reads("200+"));
+}
+
+#[test]
+fn older_ones_are_given_up_where_there_would_be_a_gap_and_asked_for_again_after_a_failure() {
+    let mut person = Person::new(SMALL, UNICODE);
+    person.keys("5");
+    older(&mut person, "200", 9800..10_000);
+    person.press(Code::End);
+    person.press(Code::End);
+    let words = "audit --limit 400".split(' ').map(str::to_owned).collect();
+    let failure = Failure::new(Kind::Unavailable, "not now");
+    person.see(Event::Answered(words, Err(failure)));
+    assert!(person.reads("audit --limit 400: not now") && person.reads(" 200+"));
+    person.press(Code::End);
+    older(&mut person, "400", 9600..10_000);
+    assert!(person.reads(" 400+"));
+    tell(&mut person, "200", 10_000..10_200);
+    assert!(person.reads(" 200+") && !person.reads(" 400+"));
+}
+
+#[test]
+fn a_filter_that_finds_nothing_reaches_older_records_up_to_a_bound() {
+    let mut person = Person::new(SMALL, UNICODE);
+    person.keys("5");
+    older(&mut person, "200", 9800..10_000);
+    person.only("kind-9700");
+    assert!(person.reads("none of 200 has \"kind-9700\"; End loads older, Esc shows all"));
+    person.press(Code::End);
+    older(&mut person, "400", 9600..10_000);
+    assert!(person.reads("1 of 400+"));
+    for (limit, first) in [("800", 9200), ("1600", 8400), ("3200", 6800), ("5000", 5000)] {
+        person.press(Code::End);
+        older(&mut person, limit, first..10_000);
+    }
+    person.press(Code::End);
+    assert_eq!(person.due, []);
+    let bound = "no more than 5000 are shown; `:audit --until TIME` tells older ones";
+    assert_eq!(person.remark(), bound);
 }

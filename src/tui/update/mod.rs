@@ -222,10 +222,10 @@ fn on_input(state: &mut State, input: Input) -> Vec<Action> {
 
 fn on_intent(state: &mut State, intent: Intent) -> Vec<Action> {
     match intent {
-        Intent::Go(to) => go(state, to),
+        Intent::Go(to) => return go(state, to),
         Intent::Page(pages) => {
             let room = isize::from(i16::try_from(layout::body(state).height).unwrap_or(i16::MAX));
-            go(state, Move::By(pages.saturating_mul(room.max(1))));
+            return go(state, Move::By(pages.saturating_mul(room.max(1))));
         }
         Intent::Open => return open(state),
         Intent::Back => back(state),
@@ -268,6 +268,9 @@ fn on_intent(state: &mut State, intent: Intent) -> Vec<Action> {
 fn show(state: &mut State, tab: Tab) -> Vec<Action> {
     state.pages.clear();
     let before = std::mem::replace(&mut state.tab, tab);
+    if tab == Tab::Containers {
+        told::forget(state);
+    }
     if before != tab
         && let Some(table) = state.table_mut()
     {
@@ -276,10 +279,17 @@ fn show(state: &mut State, tab: Tab) -> Vec<Action> {
     told::question(tab).map(Action::Ask).into_iter().collect()
 }
 
-fn go(state: &mut State, to: Move) {
+fn go(state: &mut State, to: Move) -> Vec<Action> {
     if let Some(table) = state.table_mut() {
+        let was_at_end = table.is_at_end();
         table.go(to);
-        return;
+        let is_down = match to {
+            Move::By(rows) => rows > 0,
+            Move::Last => true,
+            Move::First | Move::To(_) => false,
+        };
+        let is_at_end = is_down && table.is_at_end();
+        return if is_at_end { told::on_end(state, was_at_end) } else { Vec::new() };
     }
     let room = usize::from(layout::body(state).height);
     let last = draw::height(state).saturating_sub(room);
@@ -303,6 +313,7 @@ fn go(state: &mut State, to: Move) {
         }
         None => {}
     }
+    Vec::new()
 }
 
 /// One step back: what is marked, filtered, or stands above.
@@ -317,6 +328,7 @@ fn back(state: &mut State) {
         table.set_filter("");
     } else if state.tab != Tab::Containers {
         state.tab = Tab::Containers;
+        told::forget(state);
     } else {
         remark(state, "this is the first screen; `q` leaves", Role::Faint);
     }
@@ -371,10 +383,9 @@ fn on_mouse(state: &mut State, Mouse { act, column, row }: Mouse) -> Vec<Action>
     match act {
         Act::WheelUp => go(state, Move::By(-3)),
         Act::WheelDown => go(state, Move::By(3)),
-        Act::Release | Act::Drag => {}
-        Act::Press => return on_click(state, column, row),
+        Act::Release | Act::Drag => Vec::new(),
+        Act::Press => on_click(state, column, row),
     }
-    Vec::new()
 }
 
 fn on_click(state: &mut State, column: u16, row: u16) -> Vec<Action> {
@@ -387,8 +398,8 @@ fn on_click(state: &mut State, column: u16, row: u16) -> Vec<Action> {
         }
         layout::Hit::Row(place) => {
             let is_here = state.table().is_some_and(|table| table.place() == place);
-            go(state, Move::To(place));
-            if is_here { open(state) } else { Vec::new() }
+            let actions = go(state, Move::To(place));
+            if is_here { open(state) } else { actions }
         }
         layout::Hit::Page(cell) => on_page(state, cell),
         layout::Hit::Key(key) => on_input(state, Input::Key(key)),
