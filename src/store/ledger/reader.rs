@@ -50,7 +50,8 @@ impl Reader {
         connection.busy_timeout(BUSY).map_err(refused("open"))?;
         match schema::form(&connection)?.0 {
             form if form > i64::from(schema::FORM) => Err(LedgerError::Newer(form)),
-            form if form == i64::from(schema::FORM) => Ok(Self { connection }),
+            // Earlier forms have the same columns, and fewer indexes.
+            1.. => Ok(Self { connection }),
             _ => Err(LedgerError::Damaged("it is not a ledger of ours".to_owned())),
         }
     }
@@ -79,12 +80,7 @@ impl Reader {
         order: &'static str,
         limit: usize,
     ) -> Result<Vec<Record>, LedgerError> {
-        let (wheres, mut values) = conditions(filter);
-        values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
-        let query = format!(
-            "SELECT {COLUMNS} FROM record WHERE {wheres} ORDER BY id {order} LIMIT ?{}",
-            values.len()
-        );
+        let (query, values) = query(filter, order, limit);
         let failed = refused("read");
         let mut statement = self.connection.prepare(&query).map_err(&failed)?;
         let rows =
@@ -112,6 +108,14 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record { id: row.get(0)?, line, hash: row.get(9)? })
 }
 
+/// A query in SQL, which is constant text, and its values in their order.
+pub(super) fn query(filter: &Filter, order: &'static str, limit: usize) -> (String, Vec<Value>) {
+    let (wheres, mut values) = conditions(filter);
+    values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let n = values.len();
+    (format!("SELECT {COLUMNS} FROM record WHERE {wheres} ORDER BY id {order} LIMIT ?{n}"), values)
+}
+
 /// A condition in SQL, which is constant text, and its values in their order.
 fn conditions(filter: &Filter) -> (String, Vec<Value>) {
     let mut values = vec![Value::Integer(filter.after)];
@@ -137,10 +141,14 @@ fn conditions(filter: &Filter) -> (String, Vec<Value>) {
             )
         });
     }
+    // Where there is a container or a time, it means fewer records than a kind does: `+` keeps the
+    // index of kinds out of it.
+    let narrow = filter.container.is_some() || filter.since.is_some() || filter.until.is_some();
+    let column = if narrow { "+kind" } else { "kind" };
     let mut kinds = Vec::new();
     for kind in &filter.kinds {
         values.push(Value::Text(kind.clone()));
-        kinds.push(format!("kind = ?{}", values.len()));
+        kinds.push(format!("{column} = ?{}", values.len()));
     }
     if !kinds.is_empty() {
         wheres.push(format!("({})", kinds.join(" OR ")));

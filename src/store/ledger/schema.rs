@@ -8,7 +8,8 @@ use super::{LedgerError, refused};
 const APPLICATION: i64 = 0x4354_4e52;
 
 /// What makes form N + 1 of form N. The first makes everything.
-const STEPS: [&str; FORM as usize] = ["
+const STEPS: [&str; FORM as usize] = [
+    "
     CREATE TABLE record (
         id INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,
@@ -31,10 +32,14 @@ const STEPS: [&str; FORM as usize] = ["
         anchor_hash BLOB NOT NULL
     ) STRICT;
     INSERT INTO chain VALUES (1, 0, zeroblob(32), 0, zeroblob(32));
-"];
+",
+    "
+    CREATE INDEX record_kind ON record (kind);
+",
+];
 
 /// The form that this release writes.
-pub(super) const FORM: u8 = 1;
+pub(super) const FORM: u8 = 2;
 
 /// Brings the file to [`FORM`], in one transaction: it has the old form or the new one, never half.
 ///

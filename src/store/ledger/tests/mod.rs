@@ -179,6 +179,48 @@ fn records_are_found_by_what_they_are_about() {
     assert_eq!(reader.oldest(&Filter::default(), 1).unwrap()[0].id, 1);
 }
 
+/// How `SQLite` finds them.
+fn plan(path: &Path, filter: &Filter) -> String {
+    let (query, values) = reader::query(filter, "DESC", 5);
+    let connection = Connection::open(path).unwrap();
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+    let values = rusqlite::params_from_iter(values);
+    let steps = statement.query_map(values, |row| row.get::<_, String>("detail")).unwrap();
+    steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn rare_kinds_are_found_without_reading_everything_else() {
+    let (_folder, path) = ledger(20);
+    let of = |kinds: &[&str]| Filter {
+        kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+        ..Filter::default()
+    };
+    for kinds in [&["refused"][..], &["host", "recovery"]] {
+        let plan = plan(&path, &of(kinds));
+        assert!(plan.contains("USING INDEX record_kind"), "{plan}");
+    }
+    let of_alice = Filter { container: Some("alice".to_owned()), ..of(&["login"]) };
+    assert!(plan(&path, &of_alice).contains("USING INDEX record_container"));
+    let lately = Filter { since: Some(5), ..of(&["login"]) };
+    assert!(!plan(&path, &lately).contains("record_kind"));
+}
+
+#[test]
+fn a_ledger_of_the_first_form_becomes_one_of_this() {
+    let (_folder, path) = ledger(20);
+    let form = |path: &Path| schema::form(&Connection::open(path).unwrap()).unwrap().0;
+    let first = "DROP INDEX record_kind; PRAGMA user_version = 1";
+    Connection::open(&path).unwrap().execute_batch(first).unwrap();
+    // It is read as it is, too.
+    assert_eq!(Reader::open(&path).unwrap().newest(&Filter::default(), 99).unwrap().len(), 20);
+    let store = Store::open(&path).unwrap();
+    assert_eq!((store.head().id, form(&path)), (20, i64::from(schema::FORM)));
+    assert_eq!(verify(&path).flaws, []);
+    let refused = Filter { kinds: vec!["refused".to_owned()], ..Filter::default() };
+    assert!(plan(&path, &refused).contains("record_kind"));
+}
+
 #[test]
 fn damage_is_told_from_refusals_and_set_aside() {
     let folder = tempfile::tempdir().unwrap();
