@@ -76,7 +76,9 @@ fn what_others_wrote_can_do_nothing_but_be_seen() {
             ("!Take a key from", ":info tui-evil\r"),
             ("info tui-evil", "5"),
             ("refused", "/owned\r"),
-            ("/owned", "q"),
+            ("/owned", "4"),
+            ("paramiko", "\r"),
+            ("ATTEMPTS", "q"),
             ("left: 0", ""),
         ],
     );

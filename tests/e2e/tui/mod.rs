@@ -1,6 +1,7 @@
 //! The screen of administrators, as they meet it: real keys on a real terminal.
 
 mod container;
+mod guard;
 mod hostile;
 mod leave;
 mod putty;
