@@ -279,7 +279,14 @@ impl Context {
     /// # Errors
     /// The backend is away, or not heard of yet.
     pub fn incus(&self, container: &Container) -> Result<Client, Failure> {
-        let name = &container.backend;
+        self.incus_of(&container.backend)
+    }
+
+    /// The Incus of a backend that is there.
+    ///
+    /// # Errors
+    /// The backend is away, or not heard of yet.
+    pub fn incus_of(&self, name: &BackendName) -> Result<Client, Failure> {
         let unavailable = |message| {
             Failure::new(Kind::Unavailable, message).hint("type `status` to see the backends")
         };

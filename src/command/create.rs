@@ -80,7 +80,7 @@ pub struct CreateArgs {
     /// The pool of backends [default: default]
     #[arg(long, value_name = "NAME")]
     pub pool: Option<PoolName>,
-    /// The image: an alias of the backend, or one of a server such as images:debian/12
+    /// The image, as `image list` names it, or one of a server such as images:debian/12
     #[arg(long, value_name = "[SERVER:]ALIAS", conflicts_with = "os_type")]
     pub image: Option<ImageName>,
     /// The system: ubuntu24, debian12, rocky9, rhel9, alpine, or what the configuration adds

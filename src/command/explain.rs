@@ -54,7 +54,7 @@ const KNOWN: [(&str, Kind, &str, &str); 27] = [
         "Image not provided for instance creation",
         Kind::NotFound,
         "the backend has no such image",
-        "name one of the backend's images with --image, or one of a server: images:debian/12",
+        "type `image list` to see the images, or name one of a server: images:debian/12",
     ),
     (
         "Failed getting remote image info",

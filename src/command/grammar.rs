@@ -4,11 +4,11 @@ use clap::{CommandFactory, Subcommand};
 
 use super::{
     AdoptArgs, AuditArgs, BackendCommand, BanArgs, CollaboratorArgs, CompletionArgs, CreateArgs,
-    DeleteArgs, ExportArgs, Grammar, HelpArgs, InfoArgs, KeyArgs, ListArgs, LogsArgs, ResizeArgs,
-    RestartArgs, SessionArgs, ShellArgs, StackCommand, StartArgs, StopArgs, adopt, audit, backend,
-    ban, collaborator, completion, context::Context, create, delete, export, failure::Failure,
-    help, info, key, key_arg, list, logs, reload, report::Report, resize, session, shell, stack,
-    state, status, terminal::Terminal, version, whoami,
+    DeleteArgs, ExportArgs, Grammar, HelpArgs, ImageCommand, InfoArgs, KeyArgs, ListArgs, LogsArgs,
+    ResizeArgs, RestartArgs, SessionArgs, ShellArgs, StackCommand, StartArgs, StopArgs, adopt,
+    audit, backend, ban, collaborator, completion, context::Context, create, delete, export,
+    failure::Failure, help, image, info, key, key_arg, list, logs, reload, report::Report, resize,
+    session, shell, stack, state, status, terminal::Terminal, version, whoami,
 };
 
 use crate::model::name::ContainerName;
@@ -36,6 +36,9 @@ pub enum Command {
     Collaborator(CollaboratorArgs),
     /// Print an SSH client configuration for a container
     Export(ExportArgs),
+    /// What containers are made of
+    #[command(subcommand, arg_required_else_help = false)]
+    Image(ImageCommand),
     /// Software for containers
     #[command(subcommand, arg_required_else_help = false)]
     Stack(StackCommand),
@@ -95,6 +98,7 @@ impl Command {
             | Self::Delete(_)
             | Self::Shell(_)
             | Self::Resize(_)
+            | Self::Image(_)
             | Self::Stack(_)
             | Self::Key(_)
             | Self::Collaborator(_)
@@ -140,6 +144,7 @@ impl Command {
             Self::Reload => Some("reload".to_owned()),
             Self::List(_)
             | Self::Info(_)
+            | Self::Image(ImageCommand::List(_))
             | Self::Stack(StackCommand::List)
             | Self::Export(_)
             | Self::Logs(_)
@@ -169,6 +174,7 @@ impl Command {
             Self::Collaborator(args) => Some(args.container().clone()),
             Self::List(_)
             | Self::Info(_)
+            | Self::Image(ImageCommand::List(_))
             | Self::Stack(StackCommand::List)
             | Self::Export(_)
             | Self::Logs(_)
@@ -205,6 +211,7 @@ impl Command {
             | Self::Stop(_)
             | Self::Restart(_)
             | Self::Resize(_)
+            | Self::Image(_)
             | Self::Stack(_)
             | Self::Export(_)
             | Self::Logs(_)
@@ -233,6 +240,7 @@ impl Command {
             | Self::Restart(_)
             | Self::Delete(_)
             | Self::Resize(_)
+            | Self::Image(_)
             | Self::Stack(_)
             | Self::Export(_)
             | Self::Key(_)
@@ -267,6 +275,7 @@ impl Command {
             Self::Export(args) => export::run(args, context),
             Self::Shell(args) => shell::run(args, context, terminal).await,
             Self::Resize(args) => resize::run(args, context, terminal).await,
+            Self::Image(command) => image::run(command, context).await,
             Self::Stack(command) => stack::run(command, context, terminal).await,
             Self::Key(args) => Box::pin(key::run(args, context, terminal)).await,
             Self::Collaborator(args) => Box::pin(collaborator::run(args, context, terminal)).await,

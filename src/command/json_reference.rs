@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     adopt, audit, ban, create, delete, info, logs, resize, session, stack, state,
-    testing::{admin, context, execute_line},
+    testing::{admin, context, execute_line, images},
 };
 
 const HEAD: &str = "\
@@ -172,6 +172,16 @@ fn containers() -> Vec<Example> {
             "resize alice --memory 8GB --disk 20GB --json",
             "What changed, by limit; `null` is no limit. `notes` are the remarks that people get.",
             resize::example(),
+        ),
+        (
+            "image list --json",
+            "`images` are those that `create --image` takes by name, those with a name of their own \
+             first; of one name there are several where it is not the same image on all `backends` \
+             that have it. `os`, `release` and `description` are its maker's words. `default` is what \
+             `create` takes when nothing is said, and `systems` what `--os-type` means; their \
+             `backends` are `null` where any backend fetches the image from a server. `silent` are \
+             backends that did not answer, and why.",
+            images(["spot-1", "spot-3"], "spot-2").json,
         ),
         (
             "stack list --json",

@@ -20,6 +20,7 @@ pub mod failure;
 mod gateway;
 mod grammar;
 mod help;
+mod image;
 mod info;
 #[cfg(test)]
 mod json_reference;
@@ -65,6 +66,7 @@ pub use self::{
     export::ExportArgs,
     grammar::{Command, Right},
     help::HelpArgs,
+    image::ImageCommand,
     info::InfoArgs,
     key::KeyArgs,
     list::ListArgs,

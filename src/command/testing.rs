@@ -181,3 +181,8 @@ pub(crate) fn execute(words: &[String], context: &Context) -> Outcome {
     let mut terminal = Terminal::unattended();
     super::execute(words, context, &mut terminal).now_or_never().expect("it does not wait")
 }
+
+/// What `image list` says of two backends that have images, the first more of them, and one that is away.
+pub(crate) fn images(backends: [&str; 2], away: &str) -> super::report::Report {
+    super::image::example(backends, away).unwrap()
+}

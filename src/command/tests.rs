@@ -26,6 +26,7 @@ fn each_command_needs_its_right_and_members_get_no_more() {
         ("export alice", Right::See),
         ("shell alice", Right::Administer),
         ("resize alice --cpu 1", Right::Administer),
+        ("image list", Right::Administer),
         ("stack list", Right::Administer),
         ("key list alice", Right::Administer),
         ("collaborator list alice", Right::Administer),

@@ -142,6 +142,14 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// What an image is, of what its maker said: its system, else whatever else there is.
+pub(crate) fn described(os: Option<&str>, release: Option<&str>, text: Option<&str>) -> String {
+    match (os, release) {
+        (Some(os), Some(release)) => format!("{os} {release}"),
+        (os, _) => text.or(os).unwrap_or_default().to_owned(),
+    }
+}
+
 /// How much of something is in use: `4GiB of 8GiB`; nothing where it is not known.
 pub(super) fn share(used_of: Option<(u64, u64)>) -> String {
     used_of.map(|(used, total)| format!("{} of {}", size(used), size(total))).unwrap_or_default()

@@ -38,17 +38,26 @@ pub struct Space {
 }
 
 /// An image that the host keeps.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Image {
     /// SHA-256, in hexadecimal.
-    #[serde(default)]
     pub fingerprint: String,
     /// What it can be called.
-    #[serde(default)]
+    #[serde(deserialize_with = "super::api::or_default")]
     pub aliases: Vec<Alias>,
+    /// `container` or `virtual-machine`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// For instance `x86_64`.
+    pub architecture: String,
     /// In bytes.
-    #[serde(default)]
     pub size: u64,
+    /// When it was made, as RFC 3339 has it; 1970 or the year 1 where nobody said.
+    pub created_at: String,
+    /// What its maker says of it: `os`, `release`, `description` and more.
+    #[serde(deserialize_with = "super::api::or_default")]
+    pub properties: BTreeMap<String, String>,
 }
 
 /// A name of an image.
@@ -173,5 +182,32 @@ fn known<T>(answer: Result<T, IncusError>) -> Result<Option<T>, IncusError> {
         Err(IncusError::Timeout(_)) => Ok(None),
         Err(error) if error.is_unavailable() => Err(error),
         Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Incus 6.0.4 says of one that was imported, and of one that it fetched for a container.
+    const IMAGES: &str = r#"[{"aliases":[{"description":"","name":"small"}],"architecture":"x86_64",
+        "auto_update":false,"cached":false,"created_at":"2026-11-23T17:23:48Z",
+        "expires_at":"0001-01-01T00:00:00Z","filename":"small.squashfs",
+        "fingerprint":"177ba4eb66ae75dede27bfef06ef021b6b864cbe970f8448b7e32a0c0bccffcd",
+        "last_used_at":"0001-01-01T00:00:00Z","profiles":["default"],"project":"default",
+        "properties":{"description":"Containarium test image","os":"Debian"},"public":false,
+        "size":8751104,"type":"container","uploaded_at":"2026-11-23T17:37:33.214882947Z"},
+        {"aliases":null,"fingerprint":"0e42","properties":null,"type":"virtual-machine"}]"#;
+
+    #[test]
+    fn images_decode_with_and_without_a_name() {
+        let images: Vec<Image> = serde_json::from_str(IMAGES).unwrap();
+        let [small, machine] = images.as_slice() else { panic!("{images:?}") };
+        assert_eq!((small.aliases[0].name.as_str(), small.size), ("small", 8_751_104));
+        assert_eq!((small.kind.as_str(), small.architecture.as_str()), ("container", "x86_64"));
+        assert_eq!(small.created_at, "2026-11-23T17:23:48Z");
+        assert_eq!(small.properties["os"], "Debian");
+        assert_eq!((machine.kind.as_str(), machine.aliases.len()), ("virtual-machine", 0));
+        assert!(machine.properties.is_empty());
     }
 }

@@ -73,17 +73,17 @@ fn what_a_container_does_now_is_told() {
 }
 
 /// The way to an Incus: a process that can be stopped, and then neither answers nor closes.
-struct Way(Child);
+pub(super) struct Way(Child);
 
 impl Way {
-    fn new(from: &str, to: &str) -> Self {
+    pub(super) fn new(from: &str, to: &str) -> Self {
         let listen = format!("UNIX-LISTEN:{from},fork");
         let connect = format!("UNIX-CONNECT:{to}");
         let mut socat = Command::new("socat");
         Self(socat.args([&listen, &connect]).process_group(0).spawn().expect("socat"))
     }
 
-    fn signal(&self, signal: &str) {
+    pub(super) fn signal(&self, signal: &str) {
         let group = format!("-{}", self.0.id());
         let done = Command::new("kill").args(["-s", signal, "--", &group]).status();
         assert!(done.expect("kill").success());

@@ -12,6 +12,7 @@ mod ending;
 mod errors;
 mod evil;
 mod export;
+mod image;
 mod info;
 mod key;
 mod lifecycle;
