@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     choices::{Choices, Host},
     form::{Amount, Check, Choice, Content, Field, Form, Hint, Unit},
+    images,
     keymap::Deed,
     line::Line,
     state::{Facts, Page, State},
@@ -36,7 +37,7 @@ fn field(
     help: impl Into<String>,
     content: Content,
 ) -> Field {
-    Field { label, help: help.into(), usual: String::new(), option, content }
+    Field { label, help: help.into(), usual: String::new(), option, content, against: None }
 }
 
 impl Field {
@@ -79,6 +80,12 @@ pub fn create(facts: &Facts) -> Form {
     let system = std::iter::once(Choice::usual("as the image says")).chain(systems).collect();
     let any = Content::Any { options: stacks.clone(), at: 0, chosen: BTreeSet::new() };
     let amount = |usual: &str, unit| Content::Amount(new_amount(&facts.choices, usual, unit));
+    let image_field = Content::Combo {
+        line: Line::default(),
+        check: is::<ImageName>,
+        options: vec![Choice::usual(image)],
+        at: 0,
+    };
     let fields = vec![
         field(
             "Name",
@@ -101,13 +108,7 @@ pub fn create(facts: &Facts) -> Form {
             "left and right choose",
             Content::One { options: system, at: 0 },
         ),
-        field(
-            "Image",
-            Some("image"),
-            "alias of the host, or SERVER:ALIAS",
-            text(is::<ImageName>, true),
-        )
-        .usual(image),
+        field("Image", Some("image"), images::TYPED, image_field),
         field(
             "Processors",
             Some("cpu"),
@@ -262,7 +263,10 @@ pub fn tell(form: &mut Form, report: &Report, facts: &Facts) {
                 *at = entries.iter().position(|entry| Some(&entry.word) == chosen).unwrap_or(0);
                 options.clone_from(entries);
             }
-            Content::Text { .. } | Content::Any { .. } | Content::Flag(_) => {}
+            Content::Text { .. }
+            | Content::Combo { .. }
+            | Content::Any { .. }
+            | Content::Flag(_) => {}
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod facts;
 pub mod fold;
 pub mod form;
 pub mod forms;
+pub mod images;
 pub mod input;
 pub mod keymap;
 pub mod layout;

@@ -167,6 +167,8 @@ pub struct State {
     pub told: BTreeMap<Tab, Vec<Row>>,
     /// How many of them there are at most, where that is more than [`USUAL`].
     pub limits: BTreeMap<Tab, usize>,
+    /// The images that hosts have, as far as somebody asked.
+    pub images: super::images::Images,
     /// What stands above it, the one that is seen last.
     pub pages: Vec<Page>,
     /// Where one is on a page that is no answer: its first line on the screen, or the chosen piece of
@@ -205,6 +207,7 @@ impl State {
             tables: Tab::ALL.into_iter().map(|tab| (tab, list(tab))).collect(),
             told: BTreeMap::new(),
             limits: BTreeMap::new(),
+            images: super::images::Images::default(),
             pages: Vec::new(),
             at: None,
             dialogue: None,

@@ -5,7 +5,7 @@ use ratatui::layout::{Position, Rect};
 use super::Canvas;
 use crate::tui::{
     fold::fold_to,
-    form::{Amount, Content, Field, Form, Hint, SLIDER, pieces, slider},
+    form::{Amount, Choice, Content, Field, Form, Hint, SLIDER, pieces, slider},
     layout::{self, LABEL, buttons, form_parts},
     state::{Confirm, Dialogue, State},
     theme::Role,
@@ -111,9 +111,11 @@ fn explained(form: &Form) -> (String, Role) {
     };
     let help = match &field.content {
         Content::Amount(amount) => [amount.known(), field.help.clone()].join("; "),
-        Content::Text { .. } | Content::One { .. } | Content::Any { .. } | Content::Flag(_) => {
-            field.help.clone()
-        }
+        Content::Text { .. }
+        | Content::One { .. }
+        | Content::Combo { .. }
+        | Content::Any { .. }
+        | Content::Flag(_) => field.help.clone(),
     };
     match field.check() {
         Err(problem) if form.insisted || is_begun(field) => (problem, Role::Bad),
@@ -129,6 +131,10 @@ fn is_begun(field: &Field) -> bool {
             !line.text().is_empty()
         }
         Content::One { at, .. } => *at > 0,
+        // What is usual can be told to be wrong by what stands in another field.
+        Content::Combo { line, options, at, .. } => {
+            !line.text().is_empty() || *at > 0 || options.first().is_some_and(|usual| usual.refused)
+        }
         Content::Any { .. } | Content::Flag(_) => false,
     }
 }
@@ -153,12 +159,17 @@ fn content(field: &Field, area: Rect, is_here: bool, canvas: &mut Canvas<'_>) ->
             canvas.text((x, y), width, if *on { "[x] yes" } else { "[ ] no" }, chosen);
             None
         }
+        Content::Combo { line, options, .. } if !line.text().is_empty() || options.len() < 2 => {
+            let usual = options.first().map_or("", |usual| usual.shown.as_str());
+            typed(line, usual, area, is_here, canvas)
+        }
+        Content::Combo { options, at, .. } => {
+            let role = if *at == 0 && !is_here { Role::Faint } else { chosen };
+            one(options.get(*at)?, area, is_here, role, canvas);
+            None
+        }
         Content::One { options, at } => {
-            let option = options.get(*at)?;
-            let text = if is_here { format!("< {} >", option.shown) } else { option.shown.clone() };
-            let used = canvas.text((x, y), width, &text, chosen) + 2;
-            let role = if option.refused { Role::Warning } else { Role::Faint };
-            canvas.text((x + used, y), width.saturating_sub(used), &option.note, role);
+            one(options.get(*at)?, area, is_here, chosen, canvas);
             None
         }
         Content::Any { options, at, chosen } => {
@@ -174,6 +185,15 @@ fn content(field: &Field, area: Rect, is_here: bool, canvas: &mut Canvas<'_>) ->
             None
         }
     }
+}
+
+/// The one that is chosen, and what is to be known of it.
+fn one(option: &Choice, area: Rect, is_here: bool, role: Role, canvas: &mut Canvas<'_>) {
+    let Rect { x, y, width, .. } = area;
+    let text = if is_here { format!("< {} >", option.shown) } else { option.shown.clone() };
+    let used = canvas.text((x, y), width, &text, role) + 2;
+    let role = if option.refused || option.doubtful { Role::Warning } else { Role::Faint };
+    canvas.text((x + used, y), width.saturating_sub(used), &option.note, role);
 }
 
 /// What is typed, or what is usual as long as nothing is.

@@ -36,6 +36,8 @@ pub struct Field {
     pub option: Option<&'static str>,
     /// What stands there.
     pub content: Content,
+    /// Why it cannot be so together with what stands in another.
+    pub against: Option<&'static str>,
 }
 
 /// What stands in a field.
@@ -54,6 +56,17 @@ pub enum Content {
     Amount(Amount),
     /// One of these.
     One {
+        /// What can be chosen.
+        options: Vec<Choice>,
+        /// Which it is.
+        at: usize,
+    },
+    /// One of these as long as nothing is typed, which comes before them.
+    Combo {
+        /// What was typed.
+        line: Line,
+        /// What it has to be.
+        check: Check,
         /// What can be chosen.
         options: Vec<Choice>,
         /// Which it is.
@@ -83,6 +96,8 @@ pub struct Choice {
     pub note: String,
     /// It cannot be had, for what the note says.
     pub refused: bool,
+    /// It may not be had, for what the note says.
+    pub doubtful: bool,
 }
 
 impl Choice {
@@ -96,6 +111,23 @@ impl Choice {
     pub fn usual(shown: impl Into<String>) -> Self {
         Self { shown: shown.into(), ..Self::default() }
     }
+
+    /// Whether it can be had.
+    fn check(&self) -> Result<Hint, String> {
+        match self {
+            Self { refused: true, note, .. } => Err(note.clone()),
+            Self { doubtful: true, note, .. } => Ok(Hint::Careful(note.clone())),
+            Self { refused: false, doubtful: false, .. } => Ok(Hint::None),
+        }
+    }
+
+    /// What is said of it where it was typed, so that its note is not seen beside it.
+    fn noted(&self, hint: Hint) -> Hint {
+        match hint {
+            Hint::None if !self.note.is_empty() => Hint::Good(self.note.clone()),
+            hint @ (Hint::None | Hint::Good(_) | Hint::Careful(_)) => hint,
+        }
+    }
 }
 
 impl Field {
@@ -104,6 +136,9 @@ impl Field {
     /// # Errors
     /// It is not what it has to be.
     pub fn check(&self) -> Result<Hint, String> {
+        if let Some(against) = self.against {
+            return Err(against.to_owned());
+        }
         match &self.content {
             Content::Text { line, optional: true, .. } if line.text().is_empty() => Ok(Hint::None),
             Content::Text { line, .. } if line.text().is_empty() => {
@@ -111,12 +146,31 @@ impl Field {
             }
             Content::Text { line, check, .. } => check(line.text()),
             Content::Amount(amount) => amount.check(),
-            Content::One { options, at } => match options.get(*at) {
-                Some(Choice { refused: true, note, .. }) => Err(note.clone()),
-                Some(_) | None => Ok(Hint::None),
-            },
+            Content::Combo { line, check, options, .. } if !line.text().is_empty() => {
+                let hint = check(line.text())?;
+                match options.iter().find(|option| option.word == line.text()) {
+                    Some(known) => known.check().map(|careful| known.noted(careful)),
+                    None => Ok(hint),
+                }
+            }
+            Content::One { options, at } | Content::Combo { options, at, .. } => {
+                options.get(*at).map_or(Ok(Hint::None), Choice::check)
+            }
             Content::Any { .. } | Content::Flag(_) => Ok(Hint::None),
         }
+    }
+
+    /// What it says by itself: what is typed, or the one that is chosen; nothing where that is usual.
+    pub(super) fn said(&self) -> Option<&str> {
+        let said = match &self.content {
+            Content::Text { line, .. } | Content::Amount(Amount { line, .. }) => line.text(),
+            Content::Combo { line, .. } if !line.text().is_empty() => line.text(),
+            Content::One { options, at } | Content::Combo { options, at, .. } => {
+                options.get(*at).map_or("", |option| option.word.as_str())
+            }
+            Content::Any { .. } | Content::Flag(_) => "",
+        };
+        Some(said).filter(|said| !said.is_empty())
     }
 
     pub(super) fn words(&self) -> Words {
@@ -125,13 +179,11 @@ impl Field {
             Some(option) => format!("--{option}={value}"),
             None => value.to_owned(),
         };
-        let unless_empty = |text: &str| if text.is_empty() { Vec::new() } else { vec![said(text)] };
         match &self.content {
-            Content::Text { line, .. } => unless_empty(line.text()),
-            Content::Amount(amount) => unless_empty(amount.line.text()),
-            Content::One { options, at } => {
-                options.get(*at).map(|option| unless_empty(&option.word)).unwrap_or_default()
-            }
+            Content::Text { .. }
+            | Content::Amount(_)
+            | Content::One { .. }
+            | Content::Combo { .. } => self.said().map(said).into_iter().collect(),
             Content::Any { options, chosen, .. } => {
                 chosen.iter().filter_map(|i| options.get(*i)).map(|o| said(o)).collect()
             }
@@ -150,7 +202,10 @@ impl Content {
             _ => None,
         };
         match (self, step, key.code) {
-            (Self::Text { line, .. }, ..) => drop(line.press(key)),
+            (Self::Combo { line, options, at, .. }, Some(forward), _) if line.text().is_empty() => {
+                *at = turn(*at, options.len(), forward);
+            }
+            (Self::Text { line, .. } | Self::Combo { line, .. }, ..) => drop(line.press(key)),
             (Self::Amount(amount), _, Code::Left) => amount.step(false),
             (Self::Amount(amount), _, Code::Right) => amount.step(true),
             (Self::Amount(amount), ..) => drop(amount.line.press(key)),
@@ -185,6 +240,10 @@ impl Content {
         match self {
             Self::Flag(on) => *on = !*on,
             Self::One { options, at } if again => *at = turn(*at, options.len(), true),
+            // What is typed is not changed by a click.
+            Self::Combo { line, options, at, .. } if again && line.text().is_empty() => {
+                *at = turn(*at, options.len(), true);
+            }
             Self::Any { options, at, chosen } => {
                 let pieces = pieces(options, *at, room);
                 let hit = pieces.iter().find(|(_, from, to)| (*from..*to).contains(&cell));
@@ -194,14 +253,16 @@ impl Content {
                 }
             }
             Self::Amount(amount) => amount.click(cell, room),
-            Self::Text { .. } | Self::One { .. } => {}
+            Self::Text { .. } | Self::One { .. } | Self::Combo { .. } => {}
         }
     }
 
     /// What is typed in it.
     pub(super) fn line_mut(&mut self) -> Option<&mut Line> {
         match self {
-            Self::Text { line, .. } | Self::Amount(Amount { line, .. }) => Some(line),
+            Self::Text { line, .. }
+            | Self::Combo { line, .. }
+            | Self::Amount(Amount { line, .. }) => Some(line),
             Self::One { .. } | Self::Any { .. } | Self::Flag(_) => None,
         }
     }

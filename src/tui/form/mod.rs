@@ -124,6 +124,21 @@ impl Form {
         words
     }
 
+    /// What the field of this option says; nothing where that is usual.
+    #[must_use]
+    pub fn said(&self, option: &str) -> Option<&str> {
+        self.field(option)?.said()
+    }
+
+    fn field(&self, option: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.option == Some(option))
+    }
+
+    /// The field of this option, to be told something.
+    pub fn field_mut(&mut self, option: &str) -> Option<&mut Field> {
+        self.fields.iter_mut().find(|field| field.option == Some(option))
+    }
+
     /// What is wrong with the whole, while each field is right.
     #[must_use]
     pub fn problem(&self) -> Option<&'static str> {

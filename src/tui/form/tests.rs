@@ -25,7 +25,7 @@ fn form() -> Form {
     let text = |check, optional| Content::Text { line: Line::default(), check, optional };
     let field = |label, option, content| {
         let (help, usual) = (String::new(), String::new());
-        Field { label, help, usual, option, content }
+        Field { label, help, usual, option, content, against: None }
     };
     let hosts = vec![Choice::usual("the emptiest"), Choice::new("h1")];
     let gone = Choice { note: "is away".to_owned(), refused: true, ..Choice::new("h2") };

@@ -114,6 +114,7 @@ fn a_host_is_drained_and_used_again_on_its_page() {
 fn a_form_is_filled_in_with_the_mouse() {
     let mut person = Person::new(SMALL, UNICODE);
     person.keys("c");
+    assert_eq!(person.due, [Action::Ask(vec!["image".to_owned(), "list".to_owned()])]);
     person.click("Owner", 0);
     person.keys("eve");
     person.click("Memory", 60);
@@ -137,6 +138,23 @@ fn a_form_is_filled_in_with_the_mouse() {
     person.keys("c");
     person.click("[ Cancel ]", 3);
     assert_eq!(person.state.dialogue, None);
+}
+
+#[test]
+fn an_image_is_picked_with_the_mouse() {
+    let mut person = Person::new(SMALL, UNICODE);
+    person.keys("c");
+    person.hear();
+    person.click("Image", 20);
+    assert_eq!(person.said(), "create", "once goes there");
+    person.click("< images:ubuntu/24.04 >", 2);
+    person.click("< debian >", 2);
+    assert_eq!(person.said(), "create --image=small");
+    // What is typed stays, wherever it is clicked on.
+    person.keys("own:x");
+    person.click("own:x", 1);
+    person.click("Image", 30);
+    assert_eq!(person.said(), "create --image=own:x");
 }
 
 #[test]

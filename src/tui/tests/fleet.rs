@@ -260,6 +260,7 @@ pub(super) fn answer(words: &[String]) -> Result<Arc<Report>, Failure> {
         ["backend", "info", _] => Ok(Arc::new(host())),
         ["session", "list", ..] => Ok(Arc::new(past())),
         ["info", "alice"] => Ok(Arc::new(info())),
+        ["image", "list"] => Ok(Arc::new(testing::images(["tank-1", "forge"], "attic"))),
         ["info", name] => Err(Failure::new(Kind::NotFound, format!("no container named \"{name}\""))
             .hint("`list` shows the containers")),
         ["ban", "why", _] => Err(Failure::new(

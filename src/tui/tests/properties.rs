@@ -14,13 +14,14 @@ use crate::{
         report::{Field, Part, Report, Table},
     },
     fleet::usage::{POINTS, Point, Use},
-    model::text::printable,
+    model::{image::ImageName, text::printable},
     tui::{
         choices::Host,
         facts::About,
         input::{Act, Mouse},
         keymap::Tab,
         layout::{columns, widths},
+        state::Dialogue,
         surface::LEAVE,
         table::{Need, Row, Value},
         theme::Role,
@@ -185,6 +186,12 @@ fn said() -> impl Strategy<Value = Result<Arc<Report>, Failure>> {
             "cpu": first, "memory": first, "disk": "1GiB", "backend": first,
             "live": {"memory_bytes": n, "disk_bytes": n},
             "keys": [{"fingerprint": first}], "collaborators": first,
+            "default": {"image": words.last(), "backends": words},
+            "images": words.iter().map(|word| serde_json::json!({
+                "image": word, "os": first, "description": first, "size_bytes": n, "backends": [first],
+            })).collect::<Vec<_>>(),
+            "systems": [{"name": first, "image": first, "backends": words}],
+            "silent": [{"backend": words.last()}],
         });
         let record = serde_json::json!([{
             "id": n, "at": first, "source": first, "key": first,
@@ -263,6 +270,13 @@ impl Judge {
 }
 
 impl Person {
+    /// In the form for a new container, at the field for an image, which is told some.
+    fn at_image(&mut self, images: Result<Arc<Report>, Failure>) {
+        self.keys("c");
+        self.take(Step::Answer(images));
+        self.keys("\t\t\t\t\t");
+    }
+
     fn resize(&mut self, size: Size) {
         self.surface.resize(size);
         self.see(Event::Size(size));
@@ -299,11 +313,14 @@ proptest! {
     /// Nothing panics, nothing hurts, and what was drawn is what is seen.
     #[test]
     fn whatever_happens_is_drawn_and_harmless(
-        look in look(), first in size(), facts in facts(),
+        look in look(), first in size(), facts in facts(), images in prop::option::of(said()),
         steps in prop::collection::vec(step(), 0..30),
     ) {
         let mut person = Person::new(first, look);
         person.see(Event::Facts(Arc::new(facts)));
+        if let Some(images) = images {
+            person.at_image(images);
+        }
         let mut judge = Judge { screen: vt100::Parser::new(NonZeroU16::MIN, NonZeroU16::MIN, 0) };
         for step in std::iter::once(Step::Draw).chain(steps) {
             person.take(step);
@@ -353,6 +370,34 @@ proptest! {
 }
 
 proptest! {
+    /// Whatever hosts say of images, the field gives the command one image at most, whole and in a word
+    /// of its own.
+    #[test]
+    fn an_image_that_is_chosen_is_one_that_the_command_takes(
+        facts in facts(), told in prop::collection::vec(said(), 1..4),
+        keys in prop::collection::vec(key(), 0..12),
+    ) {
+        let mut person = Person::new(SMALL, UNICODE);
+        person.see(Event::Facts(Arc::new(facts)));
+        for images in told {
+            person.press(Code::Esc);
+            person.at_image(images);
+            for key in &keys {
+                person.see(Event::Input(Input::Key(*key)));
+            }
+            let Some(Dialogue::Form(form)) = &person.state.dialogue else { continue };
+            let words = form.words();
+            let given: Vec<_> = words.iter().filter_map(|w| w.strip_prefix("--image=")).collect();
+            prop_assert!(given.len() <= 1, "{:?}", words);
+            let field = form.fields.iter().find(|field| field.option == Some("image"));
+            let is_right = field.is_some_and(|field| field.check().is_ok());
+            for image in given.into_iter().filter(|_| is_right) {
+                prop_assert!(image.parse::<ImageName>().is_ok(), "{:?}", image);
+                prop_assert!(!words.iter().any(|word| word.starts_with("--os-type")), "{:?}", words);
+            }
+        }
+    }
+
     /// Columns stand one after the other, however much room there is and whatever is in them.
     #[test]
     fn columns_neither_overlap_nor_leave_the_screen(

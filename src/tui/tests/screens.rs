@@ -27,6 +27,13 @@ impl Person {
         }
     }
 
+    /// The images are told, as late as they may be.
+    fn hear_images(&mut self) {
+        let words = crate::tui::images::QUESTION.map(str::to_owned).to_vec();
+        let answer = fleet::answer(&words);
+        self.see(Event::Answered(words, answer));
+    }
+
     fn tick(&mut self, seconds: i64) {
         let now = self.state.now + jiff::SignedDuration::from_secs(seconds);
         self.see(Event::Tick(now));
@@ -225,6 +232,7 @@ fn forms() {
         p.paste(KEY);
         p.keys("\t\t\t\t\t\t\t\t\t");
     });
+    image_fields();
     let resize = |p: &mut Person| {
         p.keys("r");
         p.hear();
@@ -257,4 +265,43 @@ fn one_sees_how_much_is_wrong_however_long_the_first_is() {
     let facts = Facts { alarms: ["x".repeat(200), "y".to_owned()].to_vec(), ..Facts::default() };
     person.see(Event::Facts(Arc::new(facts)));
     assert!(person.reads("xxx… (and 1 more: `:status`)"));
+}
+
+/// The field for an image, when it is known which there are. The emptiest host has none.
+fn image_fields() {
+    let few = &[(80, 24), (40, 8)];
+    let at_image = |p: &mut Person, host: &str| {
+        p.keys("cbob\t\t\t");
+        p.keys(host);
+        p.keys("\t\t");
+        p.hear_images();
+    };
+    seen!("create_images", &SIZES, |p| at_image(p, ""));
+    seen!("create_image", few, |p| {
+        at_image(p, "t");
+        p.press(Code::Right);
+    });
+    seen!("create_image_doubtful", few, |p| {
+        at_image(p, "");
+        p.press(Code::Right);
+    });
+    seen!("create_image_elsewhere", few, |p| {
+        at_image(p, "tt");
+        p.press(Code::Left);
+    });
+    seen!("create_image_typed", few, |p| {
+        at_image(p, "t");
+        p.keys("small");
+    });
+    seen!("create_image_of_system", few, |p| {
+        at_image(p, "");
+        p.press(Code::Up);
+        p.keys("d\t");
+    });
+    seen!("create_image_and_system", few, |p| {
+        at_image(p, "");
+        p.keys("images:debian/13");
+        p.press(Code::Up);
+        p.keys("d");
+    });
 }

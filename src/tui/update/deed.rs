@@ -7,6 +7,7 @@ use crate::{
     tui::{
         form::Step,
         forms,
+        images::{self, Images},
         input::{Code, Key},
         keymap::{Deed, Tab},
         line::Line,
@@ -24,8 +25,10 @@ pub(super) fn begin(state: &mut State, deed: Deed) -> Vec<Action> {
     let ids = chosen(state);
     match (deed, ids.as_slice()) {
         (Deed::Create, _) => {
-            state.dialogue = Some(Dialogue::Form(forms::create(&state.facts)));
-            Vec::new()
+            let mut form = forms::create(&state.facts);
+            images::relate(&mut form, &state.images, &state.facts.choices);
+            state.dialogue = Some(Dialogue::Form(form));
+            vec![Action::Ask(images::QUESTION.map(str::to_owned).to_vec())]
         }
         (_, []) => {
             remark(state, "there is nothing here to do that to", Role::Faint);
@@ -180,7 +183,10 @@ fn words(deed: Deed, id: &str) -> Words {
 
 pub(super) fn on_paste(state: &mut State, text: &str) {
     match &mut state.dialogue {
-        Some(Dialogue::Form(form)) => form.paste(text),
+        Some(Dialogue::Form(form)) => {
+            form.paste(text);
+            images::relate(form, &state.images, &state.facts.choices);
+        }
         // A name that has to be typed is typed.
         Some(Dialogue::Confirm(_)) | None => {}
     }
@@ -226,8 +232,15 @@ pub(super) fn on_yes(state: &mut State) -> Vec<Action> {
     }
 }
 
-/// What is known of a container is told to the form that is about it.
+/// What is known of a container is told to the form that is about it, and what is known of images to
+/// that for a new one.
 pub(super) fn on_answer(state: &mut State, words: &Words, report: &Report) {
+    if words[..] == images::QUESTION {
+        state.images = Images::read(&report.json);
+        if let Some(Dialogue::Form(form)) = &mut state.dialogue {
+            images::relate(form, &state.images, &state.facts.choices);
+        }
+    }
     if let Some(Dialogue::Form(form)) = &mut state.dialogue
         && let Some((_, name)) = &form.about
         && words[..] == ["info", name.as_str()]
@@ -236,9 +249,10 @@ pub(super) fn on_answer(state: &mut State, words: &Words, report: &Report) {
     }
 }
 
-fn on_step(state: &mut State, form: crate::tui::form::Form, step: Step) -> Vec<Action> {
+fn on_step(state: &mut State, mut form: crate::tui::form::Form, step: Step) -> Vec<Action> {
     match step {
         Step::Stay => {
+            images::relate(&mut form, &state.images, &state.facts.choices);
             state.dialogue = Some(Dialogue::Form(form));
             Vec::new()
         }

@@ -60,8 +60,9 @@ fn create(screen: &Screen, person: &Person) {
     // Its fingerprint is what people compare.
     screen.wait("SHA256:");
     screen.field("Image");
-    screen.text("small");
-    screen.wait("small");
+    // Those that there are, once that is known.
+    screen.wait("the usual one");
+    screen.insist("Right", |seen| seen.contains("< small >"));
 }
 
 /// Asserts that a container is there, and lets its owner in.
