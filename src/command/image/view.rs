@@ -19,6 +19,9 @@ use crate::{
 /// Longest text of an image's maker, in characters.
 const MAX_TEXT: usize = 100;
 
+/// Longest reason for which a backend's images are not known, in characters: as long as what Incus says.
+const MAX_REASON: usize = 300;
+
 /// Names that are taken of one backend: nobody reads more, and they are kept by screens.
 const MAX_NAMES: usize = 1000;
 
@@ -91,7 +94,7 @@ impl View {
             let said = match said {
                 Ok(said) => said,
                 Err(failure) => {
-                    let reason = printable(&failure.message, MAX_TEXT);
+                    let reason = printable(&failure.message, MAX_REASON);
                     silent.push(Silent { backend: backend.to_string(), reason });
                     continue;
                 }
