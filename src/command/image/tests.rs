@@ -116,7 +116,7 @@ fn one_name_of_several_images_has_a_row_for_each() {
 #[test]
 fn a_hostile_backend_names_nothing_that_cannot_be_typed_and_steers_no_terminal() {
     let nasty = "\x1b[2J\u{202e}x";
-    let mut machine = imported("machine", &"c".repeat(64), 1);
+    let mut machine = imported("a-machine", &"c".repeat(64), 1);
     machine["type"] = "virtual-machine".into();
     let mut image = imported(nasty, &"d".repeat(64), u64::MAX);
     let alias = |name: &str| json!({"name": name, "description": nasty});
