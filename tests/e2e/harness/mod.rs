@@ -2,6 +2,7 @@
 
 mod certificate;
 mod guest;
+mod halt;
 mod last;
 pub mod outage;
 mod power;
@@ -24,6 +25,7 @@ use std::{
 pub use self::{
     certificate::{certify, files, fingerprint, fresh, section, shown},
     guest::{Guest, claim, label, labelled, quiet_delete},
+    halt::Halted,
     outage::Outage,
     power::{file, lab_script, lines, network, power, program},
     sentinel::{Sentinel, reap_later},

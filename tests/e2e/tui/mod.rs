@@ -2,6 +2,7 @@
 
 mod container;
 mod guard;
+mod hang;
 mod hostile;
 mod leave;
 mod putty;
