@@ -1,7 +1,7 @@
 """A cloud as Compute Engine documents it, with one instance, which is a host of the lab.
 
-usage: cloud.py PORT CALLS LAB NETWORK: listens on the loopback, writes each call and its status to the file
-CALLS, and powers b3 on with the lab's script when its instance is started. The first token is
+usage: cloud.py PORT CALLS LAB NETWORK HOST: listens on the loopback, writes each call and its status to the file
+CALLS, and powers HOST on with the lab's script when its instance is started. The first token is
 refused, then there are too many requests, then the server fails.
 """
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 
-PORT, CALLS, LAB, NETWORK = int(sys.argv[1]), *sys.argv[2:5]
+PORT, CALLS, LAB, NETWORK, HOST = int(sys.argv[1]), *sys.argv[2:6]
 INSTANCE = "/compute/v1/projects/p/zones/z/instances/b3"
 OPERATIONS = "/compute/v1/projects/p/zones/z/operations/"
 state = {"status": "TERMINATED", "done": False, "faults": [401, 429, 503], "tokens": 0}
@@ -19,7 +19,7 @@ state = {"status": "TERMINATED", "done": False, "faults": [401, 429, 503], "toke
 
 def start():
     # The lab's script works in the network of the machine, not in that of the sentinel.
-    command = ["nsenter", f"--net={NETWORK}", LAB, "revive", "b3"]
+    command = ["nsenter", f"--net={NETWORK}", LAB, "revive", HOST]
     subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
     state.update(status="RUNNING", done=True)
 

@@ -10,8 +10,8 @@ use std::{
 
 use super::{log_in, newcomer};
 use crate::harness::{
-    Guest, Sentinel, backend_section, config, file, lab, lab_script, lines, network, power,
-    program, set, world,
+    Guest, Sentinel, backend_section, config, file, lab, lab_name, lab_script, lines, network,
+    power, program, set, world,
 };
 
 /// A sentinel whose logins wait for long, with `b3` and how to start it.
@@ -47,7 +47,8 @@ fn a_program_starts_the_host_once_and_who_waited_is_let_in() {
     let _alone = crate::harness::b3();
     newcomer("rita");
     let calls = file("recovery.calls");
-    let autostart = |name| format!("incus b3 config set {name}-container boot.autostart=true");
+    let autostart =
+        |name| format!("incus {} config set {name}-container boot.autostart=true", lab_name("b3"));
     let after = format!("lab {}\nlab {}", autostart("idler"), autostart("holder"));
     let text = program("recovery.program", &calls, "echo starting", &after);
     let sentinel = sentinel("recovery", 2381, &format!("{text} }}"));
@@ -161,6 +162,7 @@ impl Cloud {
             .arg(calls)
             .arg(lab_script())
             .arg(network())
+            .arg(lab_name("b3"))
             .stdin(Stdio::null())
             .spawn()
             .expect("python3");

@@ -20,7 +20,8 @@ use serde_json::Value;
 use tokio::runtime::Builder;
 
 use crate::harness::{
-    self, Run, Sentinel, TICK, Web, backend_section, in_network, lab, lab_command, power, world,
+    self, Run, Sentinel, Spare, TICK, Web, backend_section, in_network, lab, lab_command, power,
+    world,
 };
 
 /// Longest wait for an answer: far less than the 135 s after which a client gives up whose
@@ -28,10 +29,10 @@ use crate::harness::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The packet filter of the sentinel's host and `b3`, for one test at a time; `b3` runs.
-fn alone() -> (MutexGuard<'static, ()>, MutexGuard<'static, ()>) {
+fn alone() -> (MutexGuard<'static, ()>, Spare) {
     static FILTER: Mutex<()> = Mutex::new(());
     let filter = FILTER.lock().unwrap_or_else(PoisonError::into_inner);
-    let b3 = harness::b3();
+    let b3 = harness::b3_itself();
     // A test that failed has killed its sentinel, whose rules stay then.
     in_network("sentinel", || {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();

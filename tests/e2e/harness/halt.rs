@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::lab_command;
+use super::{lab_command, lab_name};
 
 /// As long as a signal may take on a busy machine.
 const LONG: Duration = Duration::from_secs(120);
@@ -25,7 +25,8 @@ impl Halted {
         let env = lab_command(&["env"]).output().expect("lab env");
         let env = String::from_utf8_lossy(&env.stdout).into_owned();
         let pid = |name: &str| env.lines().find_map(|line| line.strip_prefix(name)?.parse().ok());
-        let names = ["LAB_B3_INCUSD_PID=", "LAB_B3_SSHD_PID="];
+        let host = lab_name("b3").to_uppercase();
+        let names = ["INCUSD", "SSHD"].map(|daemon| format!("LAB_{host}_{daemon}_PID="));
         let halted = Self { daemons: names.iter().filter_map(|name| pid(name)).collect() };
         assert_eq!(halted.daemons.len(), names.len(), "b3 has no daemons: {env}");
         for daemon in &halted.daemons {

@@ -8,6 +8,7 @@ pub mod outage;
 mod power;
 mod sentinel;
 mod shell;
+mod spare;
 mod twins;
 pub mod usage;
 mod web;
@@ -17,7 +18,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::OnceLock,
     thread,
     time::Duration,
 };
@@ -30,6 +31,7 @@ pub use self::{
     power::{file, lab_script, lines, network, power, program},
     sentinel::{Sentinel, reap_later},
     shell::{Run, shell, shell_within, with_newest_clients},
+    spare::{Spare, b3, b3_itself, lab_name},
     twins::{TWINS, twins},
     web::{TICK, Web, in_network},
 };
@@ -70,7 +72,7 @@ fn unquote(value: &str) -> String {
 /// A call of the lab script.
 pub fn lab_command(args: &[&str]) -> Command {
     let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab"));
-    command.args(args);
+    command.args(args.iter().map(|arg| lab_name(arg)));
     command
 }
 
@@ -80,9 +82,14 @@ impl Lab {
         self.variables.get(name).unwrap_or_else(|| panic!("lab env has no {name}"))
     }
 
+    /// What `lab env` says of a host: `NETNS`, `ADDRESS`.
+    pub fn of(&self, host: &str, what: &str) -> &str {
+        self.get(&format!("LAB_{}_{what}", lab_name(host).to_uppercase()))
+    }
+
     /// The network namespace of a host: `client`, `sentinel`, `b1`, `b2`.
     pub fn netns(&self, host: &str) -> String {
-        self.get(&format!("LAB_{}_NETNS", host.to_uppercase())).to_owned()
+        self.of(host, "NETNS").to_owned()
     }
 
     /// Runs the Incus client of a backend; panics if it fails.
@@ -173,23 +180,6 @@ pub fn make_key(dir: &Path, person: &str) {
     assert!(status.success());
 }
 
-/// The backend that tests kill, for one of them at a time; it has power and a network, whatever the
-/// one before left.
-pub fn b3() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    lab();
-    for mend in [
-        ["revive", "b3"].as_slice(),
-        &["in", "b3", "iptables", "-F", "INPUT"],
-        &["in", "b3", "iptables", "-F", "OUTPUT"],
-    ] {
-        let out = lab_command(mend).output().expect("lab");
-        assert!(out.status.success(), "{mend:?}: {}", String::from_utf8_lossy(&out.stderr));
-    }
-    alone
-}
-
 /// The client's first addresses and the hosts: many tests at once log in from them, also in vain. What
 /// the guard does is tested with the client's others.
 const FRIENDS: &str = r#""192.0.2.0/28", "198.51.100.0/24", "203.0.113.0/24""#;
@@ -237,7 +227,7 @@ pub fn set(config: &str, section: &str, key: &str, value: &str) -> String {
 
 /// The `[[backend]]` section of a lab backend.
 pub fn backend_section(backend: &str) -> String {
-    let get = |what: &str| lab().get(&format!("LAB_{}_{what}", backend.to_uppercase())).to_owned();
+    let get = |what: &str| lab().of(backend, what);
     format!(
         "[[backend]]\nname = \"{backend}\"\naddress = \"{}:22\"\nuser = \"containarium\"\n\
          host_key = \"{}\"\nincus_socket = \"{}\"\n",

@@ -303,7 +303,7 @@ fn client(script: String) -> JoinHandle<Run> {
 
 /// When `b3` says its first word to the sentinel's host.
 fn first_word() -> f64 {
-    let address = SocketAddr::new(lab().get("LAB_B3_ADDRESS").parse().unwrap(), 22);
+    let address = SocketAddr::new(lab().of("b3", "ADDRESS").parse().unwrap(), 22);
     in_network("sentinel", || {
         let speaks = || {
             let mut stream = TcpStream::connect_timeout(&address, 10 * TICK).ok()?;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{lab_command, world};
+use super::{lab_command, lab_name, world};
 
 /// Switches `b3` on or off.
 pub fn power(command: &str) {
@@ -39,11 +39,12 @@ pub fn lab_script() -> PathBuf {
 pub fn program(name: &str, calls: &Path, before: &str, after: &str) -> String {
     let path = world().dir.join(name);
     let (calls, lab, network) = (calls.display(), lab_script().display().to_string(), network());
+    let host = lab_name("b3");
     // The program runs in the network of the sentinel, the lab's script in that of the machine.
     let text = format!(
         "#!/bin/bash\necho \"$CONTAINARIUM_ACTION $CONTAINARIUM_BACKEND $CONTAINARIUM_ATTEMPT $*\" \
          >>{calls}\nlab() {{ nsenter --net={network} {lab} \"$@\" </dev/null >&2; }}\n\
-         {before}\nlab revive \"$1\"\n{after}\n"
+         {before}\nlab revive {host}\n{after}\n"
     );
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();

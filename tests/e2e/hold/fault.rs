@@ -1,7 +1,7 @@
 //! A host that does not die, but fails: connections refused, silence, and loss.
 
 use super::{Client, is_down, patient, power};
-use crate::harness::{Guest, b3, lab_command, make_key, world};
+use crate::harness::{Guest, b3, lab_command, lab_name, make_key, world};
 
 const PORT: u16 = 2331;
 
@@ -10,9 +10,13 @@ fn on_b3(script: &str) {
     power(&["in", "b3", "bash", "-ec", script]);
 }
 
-/// How `ss` lists the listener of sshd, and that of Incus.
+/// How `ss` lists the listener of sshd.
 const SSHD: &str = "-t 'sport = 22'";
-const INCUSD: &str = "-x | grep b3/unix.socket";
+
+/// The same of Incus.
+fn incusd() -> String {
+    format!("-x | grep {}/unix.socket", lab_name("b3"))
+}
 
 /// A script that halts a daemon of `b3`, or lets it go on. The nsenter that started it halts itself
 /// when it hears that its child is halted, which may be late: it is halted before, and for a while
@@ -101,10 +105,10 @@ fn a_halted_incus_keeps_nobody_out_of_a_running_container() {
     make_key(&world().dir, "halted");
     let sentinel = patient("halted", PORT + 2, "5s");
     let _guest = Guest::new(&sentinel, "b3", "halted", "halted");
-    on_b3(&signal("STOP", INCUSD));
+    on_b3(&signal("STOP", &incusd()));
     let login = format!("ssh -F $CFG -p {} -i $DIR/halted -l halted $DOOR hostname", PORT + 2);
     let runs: Vec<_> = (0..3).map(|_| world().client(&login)).collect();
-    on_b3(&signal("CONT", INCUSD));
+    on_b3(&signal("CONT", &incusd()));
     for run in runs {
         assert_eq!((run.stdout.as_str(), run.status), ("halted-container\n", 0), "{run:?}");
     }

@@ -3,7 +3,7 @@
 use super::{Client, kill, patient, power};
 use crate::{
     console::dialogue::dialogue,
-    harness::{Guest, b3, make_key, world},
+    harness::{Guest, b3, lab_name, make_key, world},
 };
 
 const PORT: u16 = 2301;
@@ -138,7 +138,7 @@ fn the_choice_waits_as_a_login_does() {
     let run = dialogue(&format!("{login} hostname"), &[("leaves): ", "\r"), (down, "\x03")]);
     assert_eq!(run.status, 130, "{run:?}");
     let lab = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab");
-    let revive = format!("run {lab} revive b3 >/dev/null 2>&1");
+    let revive = format!("run {lab} revive {} >/dev/null 2>&1", lab_name("b3"));
     let steps = [("leaves): ", "\r"), (down, revive.as_str()), ("is back; letting you in", "")];
     let run = dialogue(&format!("{login} hostname"), &steps);
     assert!(run.status == 0 && run.stdout.ends_with("choose-a-container\r\n"), "{run:?}");

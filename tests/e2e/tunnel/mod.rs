@@ -60,14 +60,13 @@ impl Tunnel {
         let command = command.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
         let command = command.replace("/etc/containarium-node", &dir.display().to_string());
         let errors = dir.join(format!("errors-{}", number()));
-        let get = |what: &str| lab().get(&format!("LAB_{}_{what}", host.to_uppercase())).to_owned();
         let child = Command::new("nsenter")
             .arg(format!("--net={}", lab().netns(host)))
             .args(["sh", "-c", &format!("exec {command}")])
             .env("NAME", name)
             .env("SENTINEL", lab().get("LAB_SENTINEL_ADDRESS"))
             .env("PORT", port.to_string())
-            .env("SSHD", format!("{}:22", get("ADDRESS")))
+            .env("SSHD", format!("{}:22", lab().of(host, "ADDRESS")))
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -22,7 +22,7 @@ fn a_host_that_nobody_can_dial_is_a_backend_like_others() {
     wait_up(&sentinel, "far-1");
     let dialled = format!(
         "timeout 2 bash -c 'exec 3<>/dev/tcp/{}/22' 2>/dev/null; echo $?",
-        lab().get("LAB_B3_ADDRESS")
+        lab().of("b3", "ADDRESS")
     );
     let dialled = shell("sentinel", &dialled, &world().dir, &world().dir.join("ssh_config"));
     assert_eq!(dialled.stdout, "124\n", "it can be dialled: {dialled:?}");
@@ -65,7 +65,7 @@ fn a_host_that_nobody_can_dial_is_a_backend_like_others() {
     assert_eq!(gone.status, 0, "{gone:?}");
 
     let info = sentinel.console(&["backend", "info", "far-1"]).stdout;
-    let source = lab().get("LAB_B3_ADDRESS");
+    let source = lab().of("b3", "ADDRESS");
     assert!(info.contains("Tunnel:") && info.contains(&format!(" from {source}:")), "{info}");
     assert!(info.contains("containarium by SSH through its tunnel"), "{info}");
     let list = sentinel.console(&["status"]).stdout;
