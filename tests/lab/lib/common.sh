@@ -90,3 +90,11 @@ lab_lock() {
     exec {LOCK_FD}>"$LAB_STATE.lock"
     flock -w 600 "$LOCK_FD" || die "another command holds $LAB_STATE.lock"
 }
+
+# Or one on each host, and none on the whole.
+host_lock() {
+    local file=$LAB_STATE.$1.lock
+    exec {LOCK_FD}>"$LAB_STATE.lock" {HOST_FD}>"$file"
+    flock -w 600 --shared "$LOCK_FD" || die "another command holds $LAB_STATE.lock"
+    flock -w 600 "$HOST_FD" || die "another command holds $file"
+}
