@@ -3,6 +3,7 @@
 use std::{
     fs,
     process::{Child, Command, Stdio},
+    thread,
 };
 
 use serde_json::{Value, json};
@@ -151,26 +152,35 @@ fn an_image_server_is_asked_in_the_words_of_simplestreams() {
     }
 }
 
+/// Creates a container while the backend behaves so, one way after the other, and then once well.
+fn is_told(name: &'static str, port: u16, modes: &[(&str, i32, &str)]) {
+    let _person = Person::new(name);
+    let proxied = Proxied::start(name, port, "");
+    for (mode, status, says) in modes {
+        proxied.mode(mode);
+        let failed = proxied.create(name, "--image small");
+        assert_eq!((failed.status, failed.stdout.as_str()), (*status, ""), "{mode}: {failed:?}");
+        assert!(failed.stderr.contains(says), "{mode}: {failed:?}");
+        assert!(!failed.stderr.contains('\x1b'), "{mode}: {failed:?}");
+        assert_eq!(instances(name), [""; 0], "{mode}");
+    }
+    proxied.mode("pass");
+    let made = proxied.create(name, "--image small");
+    assert_eq!(made.status, 0, "{made:?}");
+}
+
 #[test]
 fn answers_that_are_none_are_told_and_leave_nothing() {
-    let _person = Person::new("cr-odd");
-    let proxied = Proxied::start("cr-odd", 2288, "");
-    for (mode, status, says) in [
+    world();
+    let said = [
         ("garbage", 69, "error: make cr-odd: backend odd does not answer ("),
         ("close", 69, "error: make cr-odd: backend odd does not answer ("),
         ("failed", 1, "error: make cr-odd: incus: the disk"),
-        // These two wait for the deadline of a call.
-        ("hang", 69, "no answer in time"),
-        ("swallow", 69, "no answer in time"),
-    ] {
-        proxied.mode(mode);
-        let failed = proxied.create("cr-odd", "--image small");
-        assert_eq!((failed.status, failed.stdout.as_str()), (status, ""), "{mode}: {failed:?}");
-        assert!(failed.stderr.contains(says), "{mode}: {failed:?}");
-        assert!(!failed.stderr.contains('\x1b'), "{mode}: {failed:?}");
-        assert_eq!(instances("cr-odd"), [""; 0], "{mode}");
-    }
-    proxied.mode("pass");
-    let made = proxied.create("cr-odd", "--image small");
-    assert_eq!(made.status, 0, "{made:?}");
+    ];
+    // Side by side, as these wait for the deadline of a call.
+    thread::scope(|scope| {
+        scope.spawn(|| is_told("cr-hung", 2293, &[("hang", 69, "no answer in time")]));
+        scope.spawn(|| is_told("cr-mute", 2294, &[("swallow", 69, "no answer in time")]));
+        is_told("cr-odd", 2288, &said);
+    });
 }
