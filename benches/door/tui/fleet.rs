@@ -1,5 +1,4 @@
-//! What a screen is measured with: 2,000 containers that are only remembered, 50 that change, and a host
-//! that hangs.
+//! What a screen is measured with: 2,000 containers that are only remembered, and 50 that change.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +21,7 @@ use containarium::{
 };
 
 use crate::{
-    harness::{Sentinel, backend_section, config, lab, lab_command},
+    harness::{Sentinel, backend_section, config, lab},
     list::Instances,
     scene::Scene,
 };
@@ -139,31 +138,4 @@ fn change(backend: &str, mib: usize) {
     let mut curl = Command::new("curl").args(["-K", "-"]).stdin(Stdio::piped()).spawn().unwrap();
     curl.stdin.take().unwrap().write_all(requests.as_bytes()).unwrap();
     assert!(curl.wait().unwrap().success(), "{backend} changes its containers");
-}
-
-/// b3, whose Incus and sshd do nothing any more, without a word.
-pub struct Hung(Vec<String>);
-
-impl Hung {
-    pub fn hang() -> Self {
-        let known = lab_command(&["env"]).output().unwrap();
-        let known = String::from_utf8_lossy(&known.stdout).into_owned();
-        let of = |name: &str| known.lines().find_map(|line| line.strip_prefix(name));
-        let pids =
-            ["LAB_B3_INCUSD_PID=", "LAB_B3_SSHD_PID="].map(|name| of(name).unwrap().to_owned());
-        let hung = Self(pids.into());
-        hung.signal("-STOP");
-        hung
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(name).args(&self.0).status().unwrap();
-        assert!(status.success(), "{name} {:?}", self.0);
-    }
-}
-
-impl Drop for Hung {
-    fn drop(&mut self) {
-        self.signal("-CONT");
-    }
 }

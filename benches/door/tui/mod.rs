@@ -12,12 +12,12 @@ use tokio::runtime::Builder;
 use vt100::Screen;
 
 use self::{
-    fleet::{Changes, Fleet, Hung, MANY, PORT},
+    fleet::{Changes, Fleet, MANY, PORT},
     seat::{Seat, Traffic},
 };
 use crate::{
     Effort,
-    harness::{b3, in_network},
+    harness::{Halted, b3_itself, in_network},
     report::{Bound::AtMost, aim, median, percentile, table},
     scene::{Scene, Way, resident_kib},
 };
@@ -73,7 +73,7 @@ struct Slow {
 
 /// Measures all of it.
 pub fn measure(scene: &Scene, effort: &Effort) -> Screens {
-    let _alone = b3();
+    let _alone = b3_itself();
     let fleet = Fleet::make(scene);
     in_network("client", || {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -107,7 +107,7 @@ async fn screens(scene: &Scene, fleet: &Fleet, effort: &Effort) -> Screens {
         ("a page up or down", pages(&mut seat, effort.keys / 4).await),
         ("a letter of a filter", letters(&mut seat, effort.keys / 20).await),
     ];
-    let hung = Hung::hang();
+    let hung = Halted::b3();
     echoes.push(("a row, while a host hangs", rows(&mut seat, effort.keys).await.0));
     drop(hung);
 

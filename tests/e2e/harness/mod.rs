@@ -6,6 +6,7 @@ mod halt;
 mod last;
 pub mod outage;
 mod power;
+mod proxy;
 mod sentinel;
 mod shell;
 mod spare;
@@ -29,6 +30,7 @@ pub use self::{
     halt::Halted,
     outage::Outage,
     power::{file, lab_script, lines, network, power, program},
+    proxy::Proxy,
     sentinel::{Sentinel, reap_later},
     shell::{Run, shell, shell_within, with_newest_clients},
     spare::{Spare, b3, b3_itself, lab_name},

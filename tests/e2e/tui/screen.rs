@@ -3,7 +3,7 @@
 use std::{
     cell::Cell,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -78,13 +78,14 @@ impl Screen {
         crate::harness::reap_later(server.id());
         let screen = Self { server, socket };
         let start = Instant::now();
-        while !screen.socket.exists() {
+        // Keys are not held back for a sequence that tmux itself would know.
+        let first = ["set", "-s", "escape-time", "0", ";", "set", "-g", "status", "off"];
+        // Its socket is there a moment before it listens.
+        while !screen.ask(&first).status.success() {
             assert!(start.elapsed() < SOON, "tmux does not start");
             thread::sleep(LOOK);
         }
         let (x, y) = (columns.to_string(), rows.to_string());
-        // Keys are not held back for a sequence that tmux itself would know.
-        screen.tmux(&["set", "-s", "escape-time", "0", ";", "set", "-g", "status", "off"]);
         // Behind the shell by which tmux begins it, which has a prompt of its own.
         let shell = format!("env 'PS1={PROMPT}' bash --norc --noprofile --noediting");
         screen.tmux(&["new-session", "-d", "-x", &x, "-y", &y, &shell]);
@@ -114,9 +115,13 @@ impl Screen {
         self.wait("[pasted]");
     }
 
-    fn tmux(&self, words: &[&str]) -> String {
+    fn ask(&self, words: &[&str]) -> Output {
         let out = Command::new("tmux").args(["-u", "-S"]).arg(&self.socket).args(words).output();
-        let out = out.expect("tmux");
+        out.expect("tmux")
+    }
+
+    fn tmux(&self, words: &[&str]) -> String {
+        let out = self.ask(words);
         let said = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.success(), "tmux {words:?}: {said}\n{}", world().sentinel.log_text());
         String::from_utf8_lossy(&out.stdout).into_owned()
