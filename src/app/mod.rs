@@ -5,6 +5,7 @@
 
 mod ledger;
 mod maintenance;
+mod meter;
 mod outage;
 mod sessions;
 
@@ -28,7 +29,7 @@ use self::outage::{Affected, Record};
 use crate::{
     audit::{Event, Ledger, Reload},
     clock,
-    command::context::{Environment, Meter, PublicKeys, Usage},
+    command::context::{Environment, PublicKeys},
     config::{self, Config, changes, needs_restart},
     console::{
         Console, ConsoleError, OpenPort, Services,
@@ -46,7 +47,7 @@ use crate::{
     guard::Guard,
     health::{Host, Monitor},
     model::{container::Container, text},
-    process::{self, Runtimes},
+    process::Runtimes,
     reach::{Reach, SSH_PORT},
     recording::Recorder,
     recovery::{self, Recoveries, Surroundings},
@@ -55,7 +56,7 @@ use crate::{
         keys::{KeyStoreError, Keys},
         outages::Outages,
     },
-    telemetry::{self, Telemetry, TelemetryError},
+    telemetry::{Telemetry, TelemetryError},
     web::Web,
     webhook,
     wire::identity::{Identity, IdentityError},
@@ -349,7 +350,7 @@ fn build(
         recorder: recorder.clone(),
         last_use: Arc::new(move |name, key| used.last(name, key)),
         keys: Arc::new(public),
-        usage: meter(registry.clone(), runtimes.clone()),
+        usage: meter::meter(registry.clone(), runtimes.clone()),
         reload: Arc::new(move || reloaded.reload()),
         incus_for_people: Arc::new(move |backend| shells.incus_for_people(backend)),
         ..Environment::new(fleet.clone(), config.clone(), clock::timestamp())
@@ -392,19 +393,6 @@ fn open_port(reach: Reach, hold: Hold) -> OpenPort {
             opened.map_err(|e| text::printable(&e.to_string(), 200))
         }
         .boxed()
-    })
-}
-
-/// What `status` tells of the sentinel itself.
-fn meter(registry: Registry, runtimes: Runtimes) -> Meter {
-    let sessions = registry.count();
-    Arc::new(move || Usage {
-        sessions: *sessions.borrow(),
-        connections: registry.connections(),
-        tasks: runtimes.tasks(),
-        descriptors: process::descriptors(),
-        resident_bytes: process::resident_bytes(),
-        panics: telemetry::panics(),
     })
 }
 

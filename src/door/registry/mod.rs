@@ -239,7 +239,8 @@ impl Registry {
         Some(watch)
     }
 
-    /// How many sessions live, now and later.
+    /// How many sessions live, now and later. It is written while the lists are held: whoever borrows
+    /// it asks for nothing else here before that is given back.
     #[must_use]
     pub fn count(&self) -> watch::Receiver<usize> {
         self.count.subscribe()
