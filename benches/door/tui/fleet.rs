@@ -85,7 +85,7 @@ fn remember(file: &Path) {
     Cached::new(BTreeMap::from([("away".parse().unwrap(), backend)])).save(file).unwrap();
 }
 
-/// Limits of all containers that change, turned to the next number again and again.
+/// Owners of all containers that change, who are others again and again: what is seen in every row.
 pub struct Changes {
     stop: Arc<AtomicBool>,
     made: Arc<AtomicUsize>,
@@ -99,7 +99,7 @@ impl Changes {
         let threads = ["b1", "b2"].map(|backend| {
             let (stop, made) = (Arc::clone(&stop), Arc::clone(&made));
             thread::spawn(move || {
-                for round in (100..).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                for round in (0..).take_while(|_| !stop.load(Ordering::Relaxed)) {
                     change(backend, round);
                     made.fetch_add(CHANGING / 2, Ordering::Relaxed);
                 }
@@ -123,15 +123,15 @@ impl Drop for Changes {
     }
 }
 
-/// Gives each container this much memory; one program and one connection for all, for fifty programs
-/// would take the machine for themselves.
-fn change(backend: &str, mib: usize) {
+/// Gives each container its next owner; one program and one connection for all, for fifty programs would
+/// take the machine for themselves.
+fn change(backend: &str, round: usize) {
     let socket = lab().get(&format!("LAB_{}_INCUS_SOCKET", backend.to_uppercase()));
     let each = (0..CHANGING / 2).map(|number| {
         format!(
             "url = \"http://incus/1.0/instances/listed-{backend}-{number}-container\"\n\
              unix-socket = \"{socket}\"\nrequest = \"PATCH\"\noutput = \"/dev/null\"\n\
-             silent\nfail\ndata = \"{{\\\"config\\\":{{\\\"limits.memory\\\":\\\"{mib}MiB\\\"}}}}\"\n"
+             silent\nfail\ndata = \"{{\\\"config\\\":{{\\\"user.containarium.owner\\\":\\\"person{round}\\\"}}}}\"\n"
         )
     });
     let requests = each.collect::<Vec<_>>().join("next\n");

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::runtime::Builder;
+use tokio::{runtime::Builder, time::sleep};
 use vt100::Screen;
 
 use self::{
@@ -19,7 +19,7 @@ use crate::{
     Effort,
     harness::{Halted, b3_itself, in_network},
     report::{Bound::AtMost, aim, median, percentile, table},
-    scene::{Scene, Way, resident_kib},
+    scene::{Scene, Way, process_seconds, resident_kib},
 };
 
 /// The argument that asks for nothing else.
@@ -55,6 +55,8 @@ pub struct Screens {
     cursor: f64,
     idle: Traffic,
     idle_hosts: Traffic,
+    /// Per cent of a processor that the sentinel takes at rest, by how many look on.
+    watched: Vec<(usize, f64)>,
     busy: Traffic,
     /// Changes a second meanwhile.
     changes: f64,
@@ -98,6 +100,7 @@ async fn screens(scene: &Scene, fleet: &Fleet, effort: &Effort) -> Screens {
     let idle_hosts = seat.look(effort.stall).await;
     drop(seat);
 
+    let watched = watched(scene, fleet, effort).await;
     eprintln!("screens: keys");
     let (mut seat, _) = Seat::take(scene, PORT, LARGE, "listed-b1-0").await;
     seat.look(SETTLED).await;
@@ -115,12 +118,33 @@ async fn screens(scene: &Scene, fleet: &Fleet, effort: &Effort) -> Screens {
     let changes = Changes::begin();
     seat.look(SETTLED).await;
     let busy = seat.look(effort.stall / 2).await;
+    assert!(busy.shown > 0.0, "what changes is seen");
     echoes.push(("a row, while 50 containers change", rows(&mut seat, effort.keys).await.0));
     drop(seat);
     let rate = changes.rate();
     let slow = slow(scene, fleet).await;
     drop(changes);
-    Screens { first, echoes, cursor, idle, idle_hosts, busy, changes: rate, slow }
+    Screens { first, echoes, cursor, idle, idle_hosts, watched, busy, changes: rate, slow }
+}
+
+/// Nobody, one and ten who look at a fleet at rest.
+async fn watched(scene: &Scene, fleet: &Fleet, effort: &Effort) -> Vec<(usize, f64)> {
+    let (mut seats, mut found) = (Vec::new(), Vec::new());
+    for count in [0, 1, 10] {
+        eprintln!("screens: nothing changes, {count} look on for {} s", effort.stall.as_secs());
+        while seats.len() < count {
+            seats.push(Seat::take(scene, PORT, LARGE, "listed-b1-0").await.0);
+        }
+        // What comes when they have come.
+        for seat in &mut seats {
+            seat.look(SETTLED / 4).await;
+        }
+        let (begun, used) = (Instant::now(), process_seconds(fleet.sentinel.pid()));
+        sleep(effort.stall).await;
+        let used = process_seconds(fleet.sentinel.pid()) - used;
+        found.push((count, used / begun.elapsed().as_secs_f64() * 100.0));
+    }
+    found
 }
 
 /// One row down and up again; milliseconds of each, and the median of their bytes.
@@ -205,6 +229,9 @@ impl Screens {
             a_minute,
             AtMost(1024.0),
         );
+        let (idle, one) = (self.watched[0].1, self.watched[1].1);
+        let what = format!("% of a processor for one screen at rest, {MANY} containers: under 1");
+        aim(out, &what, one - idle, AtMost(1.0));
         let a_second = self.busy.shown / self.busy.seconds;
         aim(out, "bytes a second while 50 containers change: under 4096", a_second, AtMost(4096.0));
         let late = self.slow.late / 1e3;
@@ -235,15 +262,20 @@ impl Screens {
         for (what, [shown, wire]) in rows {
             writeln!(out, "| {what} | {shown:.0} | {wire:.0} |").unwrap();
         }
+        writeln!(out, "| one row up or down | {:.0} | – |\n", self.cursor).unwrap();
+        let title = format!("Screens at rest, {MANY} containers: the sentinel's CPU");
+        out += &table(&title, &["who look on", "% of a processor"]);
+        for (count, percent) in &self.watched {
+            writeln!(out, "| {count} | {percent:.2} |").unwrap();
+        }
         let Slow { bytes, late, grown } = self.slow;
         writeln!(
             out,
-            "| one row up or down | {:.0} | – |\n\nA terminal has 200 columns and 60 rows, and an emulator \
+            "\nA terminal has 200 columns and 60 rows, and an emulator \
              says what is seen on it. {MANY} containers are remembered of a host that is away, 50 are real: \
              {:.1} changes a second were made to them. A slow terminal, 80 columns and 24 rows, takes {SLOW} \
              bytes a second while pages are turned five times a second for {} s: it was sent {bytes:.0} bytes, the \
              last key was seen after {:.1} s, and the sentinel grew by {grown:.0} KiB.\n",
-            self.cursor,
             self.changes,
             TURNING.as_secs(),
             late / 1e3,
