@@ -18,7 +18,7 @@ use russh::{
 use crate::{
     Effort,
     harness::lab,
-    scene::{Scene, Way, on_host, resident_kib},
+    scene::{Scene, Way, anonymous_kib, on_host, resident_kib},
 };
 
 /// The argument that makes this program the client that holds sessions.
@@ -30,16 +30,25 @@ const AT_A_TIME: usize = 8;
 /// Memory of one sentinel.
 pub struct Idle {
     pub way: Way,
-    /// Resident KiB before the first session.
-    pub empty: f64,
-    /// Sessions, and resident KiB with them.
-    pub held: Vec<(usize, f64)>,
+    /// Before the first session.
+    pub empty: Kib,
+    /// Sessions, and what there is with them.
+    pub held: Vec<(usize, Kib)>,
+}
+
+/// Memory in KiB.
+#[derive(Clone, Copy)]
+pub struct Kib {
+    /// All that is resident.
+    pub resident: f64,
+    /// What of it is the process's own.
+    pub anonymous: f64,
 }
 
 impl Idle {
     /// KiB per session at the largest number of sessions.
     pub fn per_session(&self) -> f64 {
-        self.held.last().map_or(0.0, |(n, kib)| (kib - self.empty) / *n as f64)
+        self.held.last().map_or(0.0, |(n, kib)| (kib.resident - self.empty.resident) / *n as f64)
     }
 }
 
@@ -50,31 +59,31 @@ pub fn measure(scene: &Scene, effort: &Effort) -> Vec<Idle> {
     [(Way::Door, all, 2211), (Way::Link, few, 2212)]
         .map(|(way, counts, port)| {
             let sentinel = scene.fresh_door(way, port);
-            let empty = settled_kib(sentinel.pid());
+            let empty = settled(sentinel.pid());
             let mut holder = Holder::start(scene, port);
             let mut held = Vec::new();
             for count in counts {
                 eprintln!("{count} idle sessions, {}", way.title());
                 holder.grow_to(*count);
-                held.push((*count, settled_kib(sentinel.pid())));
+                held.push((*count, settled(sentinel.pid())));
             }
             Idle { way, empty, held }
         })
         .into()
 }
 
-/// Resident KiB, once it has stopped changing.
-fn settled_kib(pid: u32) -> f64 {
+/// Its memory, once it has stopped growing.
+fn settled(pid: u32) -> Kib {
     let mut last = 0.0;
     for _ in 0..40 {
         thread::sleep(Duration::from_millis(500));
-        let kib = resident_kib(pid);
-        if kib <= last {
-            return kib;
+        let resident = resident_kib(pid);
+        if resident <= last {
+            break;
         }
-        last = kib;
+        last = resident;
     }
-    last
+    Kib { resident: resident_kib(pid), anonymous: anonymous_kib(pid) }
 }
 
 /// The process that holds sessions, on the client's host.

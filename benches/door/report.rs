@@ -70,7 +70,8 @@ system time of all threads or processes per 2^30 bytes. A login is \
 `ssh HOST true` as a new process, with the same key on all ways and no connection shared. The \
 default key exchange is the one that client and server agree on: it can be another one on the \
 way through the door. Idle sessions are authenticated connections with an open session channel, \
-held by one client; memory is `VmRSS` of a sentinel that was started for this. The sentinels have \
+held by one client; memory is `VmRSS` of a sentinel that was started for this, and its own is `RssAnon`: \
+the rest are pages of its executable. The sentinels have \
 their defaults, but for `max_startups`, `max_startups_per_source` and `guard.allow`.
 
 Far away means behind a proxy on the client's host that holds every byte back for 25 ms in each \
@@ -220,7 +221,9 @@ impl Results {
         self.screens.aims(&mut out);
         let idle = &self.idle[0];
         aim(&mut out, "KiB per idle session: at most 8", idle.per_session(), AtMost(8.0));
-        aim(&mut out, "MiB of an idle process: under 16", idle.empty / 1024.0, AtMost(16.0));
+        let own = idle.empty.anonymous / 1024.0;
+        let what = format!("MiB of an idle process, {own:.1} of them its own: under 16");
+        aim(&mut out, &what, idle.empty.resident / 1024.0, AtMost(16.0));
         out + "\n"
     }
 
@@ -327,16 +330,20 @@ impl Results {
 
     fn memory(&self) -> String {
         let mut out = table(
-            "Memory of the sentinel, MiB resident",
-            &["", "sessions", "MiB", "KiB per session"],
+            "Memory of the sentinel, MiB",
+            &["", "sessions", "resident", "of it its own", "KiB per session", "of it its own"],
         );
-        for idle in &self.idle {
-            let title = idle.way.title();
-            let mib = |kib: f64| format!("{:.1}", kib / 1024.0);
-            row(&mut out, title, ["0".to_owned(), mib(idle.empty), "–".to_owned()]);
-            for (count, kib) in &idle.held {
-                let each = (kib - idle.empty) / *count as f64;
-                row(&mut out, title, [count.to_string(), mib(*kib), format!("{each:.1}")]);
+        let mib = |kib: f64| format!("{:.1}", kib / 1024.0);
+        for Idle { way, empty, held } in &self.idle {
+            let [all, own] = [empty.resident, empty.anonymous].map(mib);
+            let [none, zero] = ["–", "0"].map(str::to_owned);
+            row(&mut out, way.title(), [zero, all, own, none.clone(), none]);
+            for (count, kib) in held {
+                let each = |kib: f64, empty: f64| format!("{:.1}", (kib - empty) / *count as f64);
+                let all = each(kib.resident, empty.resident);
+                let own = each(kib.anonymous, empty.anonymous);
+                let [resident, anonymous] = [kib.resident, kib.anonymous].map(mib);
+                row(&mut out, way.title(), [count.to_string(), resident, anonymous, all, own]);
             }
         }
         out + "\n"

@@ -337,8 +337,19 @@ fn cgroups() -> PathBuf {
 
 /// Resident KiB of a process.
 pub fn resident_kib(pid: u32) -> f64 {
+    status_kib(pid, "VmRSS:")
+}
+
+/// Those of them that are no file's: what it has for itself. The rest are pages of its executable, which
+/// it shares, and which the kernel reads again when it needs them.
+pub fn anonymous_kib(pid: u32) -> f64 {
+    status_kib(pid, "RssAnon:")
+}
+
+/// A line of `status` in proc(5).
+fn status_kib(pid: u32, name: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
