@@ -1,6 +1,9 @@
 //! What runs where: one immutable snapshot, published by `fleet`, read by everybody else.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -73,10 +76,11 @@ impl Inventory {
         let mut by_name = BTreeMap::new();
         let mut duplicates = Vec::new();
         for container in backends.iter().flat_map(|b| &b.containers) {
-            if by_name.contains_key(&container.name) {
-                duplicates.push(Arc::clone(container));
-            } else {
-                by_name.insert(container.name.clone(), Arc::clone(container));
+            match by_name.entry(container.name.clone()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(Arc::clone(container));
+                }
+                Entry::Occupied(_) => duplicates.push(Arc::clone(container)),
             }
         }
         Self { backends, by_name, duplicates }
