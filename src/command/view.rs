@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::model::{
@@ -118,14 +118,24 @@ pub(crate) fn short_time(time: &str) -> String {
     time.chars().skip(5).take(11).collect()
 }
 
+/// Until when [`age`] says the same.
+pub(crate) fn age_until(now: Timestamp, then: Timestamp) -> Timestamp {
+    let seconds = now.duration_since(then).as_secs().max(0);
+    let (unit, _) = unit(seconds);
+    let next = SignedDuration::from_secs((seconds / unit + 1) * unit);
+    then.checked_add(next).unwrap_or(Timestamp::MAX)
+}
+
 /// So many seconds: `42s`, `7m`, `3h`, `12d`.
 pub(crate) fn span(seconds: i64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        3600..86_400 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
+    let (unit, name) = unit(seconds);
+    format!("{}{name}", seconds / unit)
+}
+
+/// The largest unit of which so many seconds have one: its seconds, and its letter.
+fn unit(seconds: i64) -> (i64, &'static str) {
+    let units = [(86_400, "d"), (3600, "h"), (60, "m")];
+    units.into_iter().find(|(unit, _)| seconds >= *unit).unwrap_or((1, "s"))
 }
 
 /// A size in the largest binary unit that leaves a whole part: `512MiB`, `3.9GiB`.
@@ -179,6 +189,12 @@ mod tests {
         let at = |s: i64| Timestamp::from_second(1_000_000 - s).unwrap();
         let ages = [-5, 0, 59, 60, 3599, 3600, 86_399, 86_400].map(|s| age(now, at(s)));
         assert_eq!(ages, ["0s", "0s", "59s", "1m", "59m", "1h", "23h", "1d"]);
+        for seconds in (-3..200).chain(3590..3605).chain(86_390..86_405) {
+            let (then, until) = (at(0), age_until(at(seconds), at(0)));
+            let last = until.checked_sub(SignedDuration::from_nanos(1)).unwrap();
+            assert_eq!(age(last, then), age(at(seconds), then), "{seconds}");
+            assert_ne!(age(until, then), age(at(seconds), then), "{seconds}");
+        }
         let sizes = [0, 1023, 1024, 1536, 4 << 30, u64::MAX].map(size);
         assert_eq!(sizes, ["0B", "1023B", "1KiB", "1.5KiB", "4GiB", "16777215.9TiB"]);
     }

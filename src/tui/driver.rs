@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     choices::{self, Choices},
     draw::draw,
-    facts::{self, Sources},
+    facts::{Reader, Sources},
     input::{Decoder, Input},
     pace::{ASK, Pace},
     state::{Facts, State, Words, WorkId},
@@ -57,6 +57,9 @@ const MAX_STEP: usize = 400;
 struct Screen<'a> {
     context: &'a Context,
     state: State,
+    reader: Reader,
+    /// Names of stacks: each is a file, which is read now and then.
+    stacks: Vec<String>,
     surface: Surface,
     decoder: Decoder,
     pace: Pace,
@@ -151,6 +154,8 @@ impl<'a> Screen<'a> {
         Self {
             context,
             state: State::new(first, look, timestamp()),
+            reader: Reader::default(),
+            stacks: stacks(context),
             surface: Surface::new(first),
             decoder: Decoder::default(),
             pace: Pace::default(),
@@ -256,6 +261,9 @@ impl<'a> Screen<'a> {
         self.waits.ticks += 1;
         let is_time = self.waits.ticks.is_multiple_of(ASK_AGAIN);
         let is_asked = is_time || std::mem::take(&mut self.waits.recorded);
+        if is_time {
+            self.stacks = stacks(self.context);
+        }
         self.learn(is_time);
         let is_moving = self.is_moving();
         let was_dirty = self.waits.dirty;
@@ -329,11 +337,11 @@ impl<'a> Screen<'a> {
         let (alarms, choices) = if all {
             let alarms = command::alarms(&context);
             let alarms = alarms.iter().map(|alarm| printable(alarm, MAX_STEP)).collect();
-            (alarms, choices(&context, &inventory))
+            (alarms, choices(&context, &inventory, self.stacks.clone()))
         } else {
             (known.alarms.clone(), known.choices.clone())
         };
-        let (rows, about) = facts::rows(&sources, self.state.look);
+        let (rows, about) = self.reader.read(&sources, self.state.look);
         let facts = Facts {
             sentinel: printable(&context.door().host, MAX_STEP),
             person: printable(&context.principal.name, MAX_STEP),
@@ -416,7 +424,11 @@ async fn follow(id: WorkId, mut feed: Feed, events: &mpsc::Sender<Event>) {
     }
 }
 
-fn choices(context: &Context, inventory: &Inventory) -> Choices {
+fn stacks(context: &Context) -> Vec<String> {
+    context.stacks().iter().map(|stack| stack.name.to_string()).collect()
+}
+
+fn choices(context: &Context, inventory: &Inventory, stacks: Vec<String>) -> Choices {
     let (hosts, emptiest) = choices::hosts(inventory);
     let config = context.config.borrow();
     let create = &config.create;
@@ -424,7 +436,7 @@ fn choices(context: &Context, inventory: &Inventory) -> Choices {
     Choices {
         image: create.image.to_string(),
         systems: create.os_types.keys().cloned().collect(),
-        stacks: context.stacks().iter().map(|stack| stack.name.to_string()).collect(),
+        stacks,
         limits: [
             shown(create.cpu.map(|limit| limit.to_string())),
             shown(create.memory.map(|size| size.to_string())),

@@ -16,6 +16,7 @@ pub mod layout;
 pub mod line;
 pub mod pace;
 pub mod records;
+pub mod shared;
 pub mod state;
 pub mod surface;
 pub mod table;

@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 
 use super::{
+    facts::About,
     keymap::{Deed, Place, Tab},
     line::Line,
+    shared::Shared,
     table::{Row, Table},
     theme::{Look, Role},
 };
@@ -22,9 +24,9 @@ pub struct Facts {
     /// What is wrong, a sentence each.
     pub alarms: Vec<String>,
     /// The rows of each screen, as far as they are known without asking.
-    pub rows: BTreeMap<Tab, Vec<Row>>,
+    pub rows: BTreeMap<Tab, Shared<Row>>,
     /// What is known of each container beyond its row.
-    pub about: BTreeMap<String, super::facts::About>,
+    pub about: Shared<About>,
     /// What there is to choose from when a container is made.
     pub choices: super::choices::Choices,
 }
@@ -164,7 +166,7 @@ pub struct State {
     /// The list of each screen.
     pub tables: BTreeMap<Tab, Table>,
     /// Rows that the sentinel was asked for, behind those of [`Facts`].
-    pub told: BTreeMap<Tab, Vec<Row>>,
+    pub told: BTreeMap<Tab, Vec<Arc<Row>>>,
     /// How many of them there are at most, where that is more than [`USUAL`].
     pub limits: BTreeMap<Tab, usize>,
     /// The images that hosts have, as far as somebody asked.
@@ -191,6 +193,14 @@ fn list(tab: Tab) -> Table {
     match tab {
         Tab::Guard | Tab::Ledger => Table::newest_first(),
         Tab::Containers | Tab::Hosts | Tab::Sessions => Table::default(),
+    }
+}
+
+impl Facts {
+    /// What is known of a container beyond its row.
+    #[must_use]
+    pub fn about(&self, name: &str) -> Option<&About> {
+        self.about.iter().find(|about| about.name == name).map(Arc::as_ref)
     }
 }
 

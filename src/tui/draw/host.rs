@@ -110,7 +110,8 @@ fn containers(state: &State, name: &str, cells: usize) -> Vec<Text> {
 
 fn on<'a>(state: &'a State, name: &str) -> impl Iterator<Item = &'a Row> {
     let rows = state.facts.rows.get(&Tab::Containers).into_iter().flatten();
-    rows.filter(move |row| row.cells.get(3).is_some_and(|host| host.text == name))
+    rows.map(AsRef::as_ref)
+        .filter(move |row: &&Row| row.cells.get(3).is_some_and(|host| host.text == name))
 }
 
 #[cfg(test)]
@@ -138,8 +139,8 @@ mod tests {
             row(name, &[name, "owner", "running", host, "-", "5%", "1GiB", "2GiB", "-", "1d"])
         };
         let rows = BTreeMap::from([
-            (Tab::Hosts, vec![row("b1", &host)]),
-            (Tab::Containers, vec![on("alice", "b1"), on("bob", "b10")]),
+            (Tab::Hosts, vec![row("b1", &host)].into()),
+            (Tab::Containers, vec![on("alice", "b1"), on("bob", "b10")].into()),
         ]);
         let look = Look { colour: true, ascii: false };
         let mut state = State::new(Size { columns: 80, rows: 24 }, look, Timestamp::UNIX_EPOCH);

@@ -13,6 +13,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{
     blocks::{Blocks, Stands},
+    shared::Shared,
     theme::Role,
 };
 
@@ -68,6 +69,8 @@ impl Row {
 pub struct Value {
     /// What is read: printable.
     pub text: String,
+    /// Cells that it needs.
+    pub width: u16,
     /// What stands for it where there is not room for all of it: printable.
     pub short: Option<String>,
     /// What it means.
@@ -81,7 +84,9 @@ pub struct Value {
 impl Value {
     /// Text.
     pub fn new(text: impl Into<String>, role: Role) -> Self {
-        Self { text: text.into(), short: None, role, share: None, number: None }
+        let text = text.into();
+        let width = width(&text);
+        Self { text, width, short: None, role, share: None, number: None }
     }
 
     /// The same, with what stands for it where there is not room for all of it.
@@ -106,7 +111,7 @@ impl Value {
     #[must_use]
     pub fn fitting(&self, cells: usize) -> &str {
         match &self.short {
-            Some(short) if self.text.width() > cells => short,
+            Some(short) if usize::from(self.width) > cells => short,
             Some(_) | None => &self.text,
         }
     }
@@ -166,7 +171,7 @@ pub enum Move {
 /// Rows, and where one is among them.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
-    rows: Vec<Row>,
+    rows: Shared<Row>,
     /// Places in `rows` of those that are shown, in order.
     shown: Vec<usize>,
     /// The same with headings.
@@ -194,7 +199,7 @@ impl Table {
     }
 
     /// Shows these from now on. What one is at stays; if it is gone, its place does.
-    pub fn set(&mut self, rows: Vec<Row>) {
+    pub fn set(&mut self, rows: Shared<Row>) {
         if !self.marked.is_empty() {
             let ids: HashSet<_> = rows.iter().map(|row| row.id.as_str()).collect();
             self.marked.retain(|id| ids.contains(id.as_str()));
@@ -381,7 +386,7 @@ impl Table {
 
     /// Those shown with their places.
     pub fn visible(&self) -> impl Iterator<Item = (usize, &Row)> {
-        self.shown.iter().map(|i| &self.rows[*i]).enumerate()
+        self.shown.iter().map(|i| self.rows[*i].as_ref()).enumerate()
     }
 
     /// What the widest of those shown need, by column.
@@ -424,7 +429,7 @@ impl Table {
     }
 
     fn row(&self, place: usize) -> Option<&Row> {
-        self.shown.get(place).map(|i| &self.rows[*i])
+        self.shown.get(place).map(|i| self.rows[*i].as_ref())
     }
 
     fn arrange(&mut self) {
@@ -442,9 +447,11 @@ impl Table {
             })
         });
         let columns = rows.first().map_or(0, |row| row.cells.len());
-        let need =
-            |column| shown.iter().filter_map(|i| cell(*i, column)).fold(Need::default(), Need::and);
-        self.needs = (0..columns).map(need).collect();
+        let mut needs = vec![Need::default(); columns];
+        for cells in shown.iter().map(|i| &rows[*i].cells) {
+            needs.iter_mut().zip(cells).for_each(|(need, value)| need.add(value));
+        }
+        self.needs = needs;
         self.blocks = match self.group {
             Some(_) => Blocks::by(shown.iter().map(|i| group(*i))),
             None => Blocks::plain(shown.len()),
@@ -461,14 +468,17 @@ impl Table {
 }
 
 impl Need {
-    fn and(self, value: &Value) -> Self {
-        let cells = |text: &str| u16::try_from(text.width()).unwrap_or(u16::MAX);
-        Self {
-            text: self.text.max(cells(&value.text)),
-            short: self.short.max(cells(value.short.as_ref().unwrap_or(&value.text))),
-            bar: self.bar || value.share.is_some(),
-        }
+    fn add(&mut self, value: &Value) {
+        let short = value.short.as_ref().map_or(value.width, |short| width(short));
+        self.text = self.text.max(value.width);
+        self.short = self.short.max(short);
+        self.bar |= value.share.is_some();
     }
+}
+
+/// Cells of a text.
+fn width(text: &str) -> u16 {
+    u16::try_from(text.width()).unwrap_or(u16::MAX)
 }
 
 fn compare(a: Option<&Value>, b: Option<&Value>, down: bool) -> Ordering {

@@ -10,12 +10,15 @@ fn row(name: &str, host: &str, used: Option<f64>) -> Row {
 
 fn table() -> Table {
     let mut table = Table::default();
-    table.set(vec![
-        row("alice", "h1", Some(10.0)),
-        row("bob", "h2", Some(9.0)),
-        row("carol", "h1", None),
-        row("dave", "h2", Some(70.0)),
-    ]);
+    table.set(
+        vec![
+            row("alice", "h1", Some(10.0)),
+            row("bob", "h2", Some(9.0)),
+            row("carol", "h1", None),
+            row("dave", "h2", Some(70.0)),
+        ]
+        .into(),
+    );
     table
 }
 
@@ -50,11 +53,13 @@ fn what_one_is_at_stays_whatever_comes_and_goes() {
     let mut table = table();
     table.go(Move::By(2));
     assert_eq!(table.here().unwrap().id, "carol");
-    table.set(vec![row("aaron", "h1", None), row("carol", "h1", None), row("dave", "h2", None)]);
+    table.set(
+        vec![row("aaron", "h1", None), row("carol", "h1", None), row("dave", "h2", None)].into(),
+    );
     assert_eq!((table.here().unwrap().id.as_str(), table.place()), ("carol", 1));
-    table.set(vec![row("aaron", "h1", None), row("dave", "h2", None)]);
+    table.set(vec![row("aaron", "h1", None), row("dave", "h2", None)].into());
     assert_eq!(table.here().unwrap().id, "dave", "its place is another's now");
-    table.set(Vec::new());
+    table.set(Shared::default());
     assert_eq!((table.here(), table.place()), (None, 0));
     table.go(Move::By(5));
     assert_eq!(table.place(), 0);
@@ -62,7 +67,8 @@ fn what_one_is_at_stays_whatever_comes_and_goes() {
 
 #[test]
 fn the_newest_is_followed_until_one_moves_down_from_it() {
-    let rows = |names: &str| names.chars().map(|c| row(&c.to_string(), "h", None)).collect();
+    let rows =
+        |names: &str| names.chars().map(|c| Arc::new(row(&c.to_string(), "h", None))).collect();
     let mut table = Table::newest_first();
     let come = |table: &mut Table, names| {
         table.set(rows(names));
@@ -103,7 +109,7 @@ fn marks_say_what_an_action_is_for() {
     table.set_filter("h1");
     table.mark_all();
     assert_eq!(table.chosen(), ["alice", "carol", "dave"]);
-    table.set(vec![row("carol", "h1", None)]);
+    table.set(vec![row("carol", "h1", None)].into());
     assert_eq!(table.chosen(), ["carol"], "what is gone is nobody's business");
     assert!(table.unmark() && !table.unmark());
 }
@@ -111,7 +117,7 @@ fn marks_say_what_an_action_is_for() {
 #[test]
 fn one_sees_what_one_is_at_and_little_moves() {
     let mut table = Table::default();
-    table.set((0..100).map(|i| row(&format!("c{i:02}"), "h", None)).collect());
+    table.set((0..100).map(|i| Arc::new(row(&format!("c{i:02}"), "h", None))).collect());
     let mut go = |to, room| {
         table.go(to);
         table.drawn(room);

@@ -18,7 +18,7 @@ use crate::{
         container::{Container, Status},
         inventory::{Backend, Inventory, Presence},
     },
-    tui::{choices::hosts, keymap::Tab, table::Row},
+    tui::{choices::hosts, keymap::Tab, shared::Shared, table::Row},
 };
 
 /// Name, owner, host, processors, memory and disk; stopped ones have a name in capitals.
@@ -71,7 +71,7 @@ pub(super) fn facts(look: Look) -> Facts {
     let (sessions, bans) = (&sessions[..], &bans[..]);
     let sources = Sources { inventory, usage, health, sessions, bans, now: now() };
     let choices = choices(inventory);
-    let (rows, about) = facts::rows(&sources, look);
+    let (rows, about) = Reader::default().read(&sources, look);
     Facts {
         sentinel: "sentinel.example.org".to_owned(),
         person: "ops".to_owned(),
@@ -471,7 +471,7 @@ fn info() -> Report {
 }
 
 /// Limits of each, for those who need only some.
-pub(super) fn rows(count: usize) -> BTreeMap<Tab, Vec<Row>> {
+pub(super) fn rows(count: usize) -> BTreeMap<Tab, Shared<Row>> {
     let names: Vec<String> = (0..count).map(|i| format!("box-{i:04}")).collect();
     let containers: Vec<_> =
         names.iter().map(|name| testing::container(name, "tank-1", Some("10.0.0.9"))).collect();
@@ -486,5 +486,5 @@ pub(super) fn rows(count: usize) -> BTreeMap<Tab, Vec<Row>> {
         bans: &bans,
         now: now(),
     };
-    facts::rows(&sources, UNICODE).0
+    Reader::default().read(&sources, UNICODE).0
 }

@@ -14,7 +14,7 @@ use ratatui::{buffer::Buffer, layout::Position, style::Style};
 use super::{
     choices::Choices,
     draw::draw,
-    facts::{self, Sources},
+    facts::{Reader, Sources},
     input::{Code, Input, Key},
     state::{Facts, State},
     surface::Surface,

@@ -1,9 +1,6 @@
 //! What holds for any fleet, any size and whatever is pressed.
 
-use std::{
-    collections::BTreeMap,
-    num::{NonZero, NonZeroU16},
-};
+use std::num::{NonZero, NonZeroU16};
 
 use proptest::prelude::*;
 
@@ -21,6 +18,7 @@ use crate::{
         input::{Act, Mouse},
         keymap::Tab,
         layout::{columns, widths},
+        shared::Shared,
         state::Dialogue,
         surface::LEAVE,
         table::{Need, Row, Value},
@@ -61,8 +59,8 @@ fn row(cells: usize) -> impl Strategy<Value = Row> {
         .prop_map(|(id, cells)| Row::new(id, cells))
 }
 
-fn rows(tab: Tab) -> impl Strategy<Value = Vec<Row>> {
-    prop::collection::vec(row(columns(tab).len()), 0..12)
+fn rows(tab: Tab) -> impl Strategy<Value = Shared<Row>> {
+    prop::collection::vec(row(columns(tab).len()), 0..12).prop_map(Shared::from)
 }
 
 fn hosts() -> impl Strategy<Value = Vec<Host>> {
@@ -79,7 +77,7 @@ fn hosts() -> impl Strategy<Value = Vec<Host>> {
 }
 
 /// What is known of containers beyond their rows; percents beyond a hundred, too.
-fn about(containers: &[Row], sessions: &[Row], limit: &str) -> BTreeMap<String, About> {
+fn about(containers: &[Arc<Row>], sessions: &[Arc<Row>], limit: &str) -> Shared<About> {
     let sessions: Vec<_> = sessions.iter().map(|row| row.id.clone()).collect();
     let point = |i: usize| Point { cpu: u8::try_from(i * 9).ok(), memory: u8::MAX };
     let last = Use {
@@ -90,8 +88,12 @@ fn about(containers: &[Row], sessions: &[Row], limit: &str) -> BTreeMap<String, 
     };
     let limits = [Some(limit.to_owned()), None, Some(limit.to_owned())];
     let used = Used { last: Some(Arc::new(last)), is_old: false, limits };
-    let about = About { used, sessions };
-    containers.iter().map(|row| (row.id.clone(), about.clone())).collect()
+    let about = |row: &Arc<Row>| About {
+        name: row.id.clone(),
+        used: used.clone(),
+        sessions: sessions.clone(),
+    };
+    containers.iter().map(|row| Arc::new(about(row))).collect()
 }
 
 fn facts() -> impl Strategy<Value = Facts> {

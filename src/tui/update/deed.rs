@@ -110,7 +110,7 @@ pub(super) fn refused(state: &State) -> Option<String> {
 }
 
 fn bans(state: &State) -> impl Iterator<Item = &Row> {
-    state.facts.rows.get(&Tab::Guard).into_iter().flatten()
+    state.facts.rows.get(&Tab::Guard).into_iter().flatten().map(AsRef::as_ref)
 }
 
 /// Does to where a refused connection came from what is done to who is banned.

@@ -87,7 +87,8 @@ pub(super) fn on_answer(state: &mut State, words: &Words, result: &Result<Arc<Re
     let Some(tab) = Tab::ALL.into_iter().find(meant) else { return };
     match result {
         Ok(report) => {
-            let mut rows = records::rows(tab, report, state.now);
+            let rows = records::rows(tab, report, state.now);
+            let mut rows: Vec<_> = rows.into_iter().map(Arc::new).collect();
             if is_of(tab, USUAL) {
                 keep_older(state, tab, &mut rows);
             }
@@ -107,14 +108,14 @@ pub(super) fn on_answer(state: &mut State, words: &Words, result: &Result<Arc<Re
 }
 
 /// Puts older rows, which nobody asks for again, behind the newest.
-fn keep_older(state: &mut State, tab: Tab, rows: &mut Vec<Row>) {
+fn keep_older(state: &mut State, tab: Tab, rows: &mut Vec<Arc<Row>>) {
     let limit = state.limit(tab);
     if limit == USUAL {
         return;
     }
     let known = state.told.remove(&tab).unwrap_or_default();
     let is_oldest =
-        |row: &Row| rows.last().is_some_and(|last| row.id == last.id && row.full == last.full);
+        |row: &Arc<Row>| rows.last().is_some_and(|last| row.id == last.id && row.full == last.full);
     let Some(place) = known.iter().position(is_oldest) else {
         // More came meanwhile than are asked for: there would be a gap.
         state.limits.remove(&tab);
@@ -123,7 +124,7 @@ fn keep_older(state: &mut State, tab: Tab, rows: &mut Vec<Row>) {
     let mut older: Vec<_> = known.into_iter().skip(place + 1).collect();
     if tab == Tab::Guard {
         for row in &mut older {
-            records::age_again(row, state.now);
+            records::age_again(Arc::make_mut(row), state.now);
         }
     }
     rows.append(&mut older);
@@ -133,8 +134,10 @@ fn keep_older(state: &mut State, tab: Tab, rows: &mut Vec<Row>) {
 /// Shows what is known, and behind it what was told.
 pub(super) fn arrange(state: &mut State, tab: Tab) {
     let mut rows = state.facts.rows.get(&tab).cloned().unwrap_or_default();
-    let known: BTreeSet<_> = rows.iter().map(|row| row.id.clone()).collect();
-    let told = state.told.get(&tab).into_iter().flatten();
-    rows.extend(told.filter(|row| !known.contains(&row.id)).cloned());
+    if let Some(told) = state.told.get(&tab) {
+        let known: BTreeSet<_> = rows.iter().map(|row| row.id.as_str()).collect();
+        let told = told.iter().filter(|row| !known.contains(row.id.as_str()));
+        rows = rows.iter().chain(told).cloned().collect();
+    }
     state.tables.entry(tab).or_default().set(rows);
 }

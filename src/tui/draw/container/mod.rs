@@ -1,5 +1,7 @@
 //! The page of a container: everything about it at once.
 
+use std::sync::Arc;
+
 use super::{
     lines::{aligned, flow, folded},
     page::Text,
@@ -51,7 +53,7 @@ pub(super) fn lines(state: &State, name: &str, answer: &Answer, room: usize) -> 
 
 fn present(state: &State, row: &Row, room: usize) -> Vec<Text> {
     let nothing = About::default();
-    let About { used, .. } = state.facts.about.get(&row.id).unwrap_or(&nothing);
+    let About { used, .. } = state.facts.about(&row.id).unwrap_or(&nothing);
     let [cpu, memory, disk] = used.full();
     let [cpu_history, memory_history] = used.history();
     let wide = Wide::of(room);
@@ -92,7 +94,7 @@ fn gone(state: &State, name: &str) -> Vec<Text> {
 }
 
 fn sessions(state: &State, name: &str) -> Vec<Text> {
-    let ids = state.facts.about.get(name).map(|about| about.sessions.as_slice());
+    let ids = state.facts.about(name).map(|about| about.sessions.as_slice());
     let ids = ids.unwrap_or_default();
     let rows = state.facts.rows.get(&Tab::Sessions).into_iter().flatten();
     let rows: Vec<_> = rows.filter(|row| ids.contains(&row.id)).collect();
@@ -100,7 +102,7 @@ fn sessions(state: &State, name: &str) -> Vec<Text> {
         return vec![vec![("nobody is connected".to_owned(), Role::Faint)]];
     }
     // The columns of the list: number, state, since, who, from.
-    let cells = |row: &&Row| row.cells.iter().take(5).map(piece).collect();
+    let cells = |row: &&Arc<Row>| row.cells.iter().take(5).map(piece).collect();
     aligned(rows.iter().map(cells).collect())
 }
 

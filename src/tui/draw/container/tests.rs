@@ -1,6 +1,6 @@
 //! The page of a container, as it is seen.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use ratatui::buffer::Buffer;
@@ -20,7 +20,8 @@ use crate::{
     model::inventory::{Backend, Inventory, Presence},
     tui::{
         draw::draw,
-        facts::{self, Sources},
+        facts::{Reader, Sources},
+        shared::Shared,
         state::{Facts, Page},
         theme::Look,
     },
@@ -64,7 +65,7 @@ fn facts(presence: Presence) -> Facts {
         now: now(),
     };
     let look = Look { colour: true, ascii: false };
-    let (rows, about) = facts::rows(&sources, look);
+    let (rows, about) = Reader::default().read(&sources, look);
     Facts { rows, about, ..Facts::default() }
 }
 
@@ -135,8 +136,8 @@ fn a_host_that_is_away_leaves_what_was_seen_last() {
 #[test]
 fn a_container_that_vanished_says_so_and_what_happened() {
     let facts = Facts {
-        rows: BTreeMap::from([(Tab::Containers, Vec::new())]),
-        about: BTreeMap::new(),
+        rows: BTreeMap::from([(Tab::Containers, Shared::default())]),
+        about: Shared::default(),
         ..facts(up())
     };
     let page = seen(facts, answer(), (80, 24)).join("\n");

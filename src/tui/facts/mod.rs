@@ -1,14 +1,19 @@
 //! What is known, as the rows of the screens. Pure.
 
+mod containers;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
+pub use self::containers::About;
+use self::containers::Containers;
 use super::{
     keymap::Tab,
+    shared::Shared,
     table::{Row, Value},
     theme::{Look, Role},
-    uses::{Used, filled},
+    uses::filled,
 };
 use crate::{
     command::{
@@ -19,9 +24,7 @@ use crate::{
     guard::book::Entry,
     health::{CheckHealth, Health, machine::State},
     model::{
-        container::{Container, Status},
         inventory::{Backend, Inventory, Presence},
-        name::ContainerName,
         text::printable,
     },
 };
@@ -30,9 +33,9 @@ use crate::{
 const MAX_CELL: usize = 100;
 
 /// What the rows of the guard are sorted by, where that is their state: who is banned comes first.
-const BANNED: f64 = 0.0;
+const BANNED: f64 = 1.0;
 /// The same of connections that were refused.
-pub(super) const REFUSED: f64 = 1.0;
+pub(super) const REFUSED: f64 = 0.0;
 
 /// What the sentinel knows at one moment.
 pub struct Sources<'a> {
@@ -50,59 +53,33 @@ pub struct Sources<'a> {
     pub now: Timestamp,
 }
 
-/// What is known of a container beyond its row.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct About {
-    /// What it uses.
-    pub used: Used,
-    /// The sessions that lead to it, by the ids of their rows.
-    pub sessions: Vec<String>,
-}
+/// What was read last, of which most stays the same.
+#[derive(Debug, Default)]
+pub struct Reader(Containers);
 
-/// The rows of all screens but the ledger, and what is known of each container, by name.
-#[must_use]
-pub fn rows(
-    sources: &Sources<'_>,
-    look: Look,
-) -> (BTreeMap<Tab, Vec<Row>>, BTreeMap<String, About>) {
-    let Sources { inventory, health, sessions, bans, now, .. } = sources;
-    let mut visits = visits(sessions);
-    let (mut containers, mut abouts) = (Vec::new(), BTreeMap::new());
-    for found in inventory.containers() {
-        let is_current = is_current(found, inventory);
-        let about = About {
-            used: Used::new(found, sources.usage.of(found), is_current),
-            sessions: visits.remove(&found.name).unwrap_or_default(),
-        };
-        containers.push(container(found, inventory, (&about, is_current), (*now, look)));
-        abouts.insert(found.name.to_string(), about);
+impl Reader {
+    /// The rows of all screens but the ledger, and what is known of each container beyond them. What is as
+    /// it was is the same in memory, too.
+    #[must_use]
+    pub fn read(
+        &mut self,
+        sources: &Sources<'_>,
+        look: Look,
+    ) -> (BTreeMap<Tab, Shared<Row>>, Shared<About>) {
+        let Sources { inventory, health, sessions, bans, now, .. } = sources;
+        let (containers, about) = self.0.read(sources, look);
+        let hosts = inventory.backends.iter();
+        let hosts: Vec<_> = hosts.map(|b| host(b, health, (*now, look))).collect();
+        let sessions: Vec<_> = sessions.iter().map(|s| session(s, *now)).collect();
+        let bans: Vec<_> = bans.iter().map(|entry| ban(entry, look)).collect();
+        let rows = BTreeMap::from([
+            (Tab::Containers, containers),
+            (Tab::Hosts, hosts.into()),
+            (Tab::Sessions, sessions.into()),
+            (Tab::Guard, bans.into()),
+        ]);
+        (rows, about)
     }
-    let hosts = inventory.backends.iter();
-    let hosts = hosts.map(|b| host(b, health, (*now, look))).collect();
-    let rows = BTreeMap::from([
-        (Tab::Containers, containers),
-        (Tab::Hosts, hosts),
-        (Tab::Sessions, sessions.iter().map(|s| session(s, *now)).collect()),
-        (Tab::Guard, bans.iter().map(|b| ban(b, look)).collect()),
-    ]);
-    (rows, abouts)
-}
-
-/// Whether its host answers.
-fn is_current(container: &Container, inventory: &Inventory) -> bool {
-    let backend = inventory.backend(&container.backend);
-    backend.is_some_and(|b| matches!(b.presence, Presence::Up { .. }))
-}
-
-/// The sessions of each container.
-fn visits(sessions: &[LiveSession]) -> BTreeMap<&ContainerName, Vec<String>> {
-    let mut visits: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for session in sessions {
-        if let [container] = session.containers.as_slice() {
-            visits.entry(container).or_default().push(session.id.to_string());
-        }
-    }
-    visits
 }
 
 fn text(text: impl AsRef<str>) -> Value {
@@ -121,53 +98,7 @@ fn count(n: u64) -> Value {
 /// How long ago; sorted so that the youngest come first.
 #[expect(clippy::cast_precision_loss, reason = "sorting needs no more")]
 fn since(then: Option<Timestamp>, now: Timestamp) -> Value {
-    then.map_or_else(
-        || faint("-"),
-        |then| text(age(now, then)).number(now.duration_since(then).as_secs() as f64),
-    )
-}
-
-fn container(
-    container: &Arc<Container>,
-    inventory: &Inventory,
-    (about, is_current): (&About, bool),
-    (now, look): (Timestamp, Look),
-) -> Row {
-    let backend = inventory.backend(&container.backend);
-    let glyphs = look.glyphs();
-    let (glyph, word, role) = match container.status {
-        Status::Running => (glyphs.on, "running", Role::Good),
-        Status::Stopped if container.hold => (glyphs.off, "held", Role::Faint),
-        Status::Stopped => (glyphs.off, "stopped", Role::Faint),
-        Status::Frozen => (glyphs.between, "frozen", Role::Warning),
-        Status::Changing => (glyphs.between, "changing", Role::Warning),
-        Status::Error => (glyphs.wrong, "error", Role::Bad),
-    };
-    let state = match backend.and_then(|b| b.refreshed).filter(|_| !is_current) {
-        Some(seen) => {
-            let ago = format!("{} ago", age(now, seen));
-            Value::new(format!("{glyph} {word} {ago}"), Role::Faint).short(format!("{glyph} {ago}"))
-        }
-        None if is_current => Value::new(format!("{glyph} {word}"), role),
-        None => Value::new(format!("{glyph} {word}?"), Role::Faint),
-    };
-    let [cpu, memory, disk] = about.used.cells();
-    let made = container.label("created-at").and_then(|text| text.parse().ok());
-    Row::new(
-        container.name.as_str(),
-        vec![
-            text(container.name.as_str()),
-            text(container.owner.as_str()),
-            state,
-            text(container.backend.as_str()),
-            container.addresses.first().map_or_else(|| faint("-"), |ip| text(ip.to_string())),
-            cpu,
-            memory,
-            disk,
-            count(u64::try_from(about.sessions.len()).unwrap_or(u64::MAX)),
-            since(made, now),
-        ],
-    )
+    then.map_or_else(|| faint("-"), |then| text(age(now, then)).number(-(then.as_second() as f64)))
 }
 
 fn host(backend: &Arc<Backend>, health: &Health, (now, look): (Timestamp, Look)) -> Row {
