@@ -112,6 +112,10 @@ impl Terminals {
                 let idle = self.channels.iter().position(|c| c.running.is_none());
                 self.channels.remove(idle.unwrap_or(0));
             }
+            if self.channels.is_empty() {
+                // Most connections have one: what idles keeps no room for four.
+                self.channels.reserve_exact(1);
+            }
             self.channels.push(Channel { near, far: None, shape: None, running: None });
         }
         Ok(())

@@ -235,6 +235,10 @@ impl Observed {
 
     fn keep(&mut self, seen: Seen) {
         if self.seen.len() < MAX_CHANNELS {
+            if self.seen.is_empty() {
+                // Most connections have one: what idles keeps no room for four.
+                self.seen.reserve_exact(1);
+            }
             self.seen.push(seen);
         }
     }

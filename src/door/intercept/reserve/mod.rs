@@ -131,6 +131,10 @@ impl Reserve {
         let mut out = packet[..place].to_vec();
         out.put_uint32(left);
         out.extend_from_slice(&packet[place + 4..]);
+        if self.channels.is_empty() {
+            // Most connections have one: what idles keeps no room for four.
+            self.channels.reserve_exact(1);
+        }
         self.channels.push(Channel {
             near,
             far: None,
