@@ -62,7 +62,7 @@ const CONTAINERS: &[Column] = &[
     column("NAME", 16, 32, 0),
     column("OWNER", 9, 32, 6),
     column("STATE", 18, 24, 1),
-    column("HOST", 8, 20, 3),
+    column("HOST", 9, 20, 3),
     column("ADDRESS", 11, 39, 7),
     number("CPU", 10, 24, 2),
     number("MEMORY", 12, 30, 2),
