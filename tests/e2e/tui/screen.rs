@@ -193,12 +193,12 @@ impl Screen {
         panic!("no field {label}:\n{}", self.text_now());
     }
 
-    /// To the page of a container, from the list.
+    /// To the page of a container, from the list: the first of those that have its name anywhere.
     pub fn enter(&self, name: &str) {
         self.keys(&["/", "C-u"]);
         self.text(name);
         self.wait(&format!("/{name}"));
-        self.keys(&["Enter", "Enter"]);
+        self.keys(&["Enter", "Home", "Enter"]);
         self.wait(&page(name));
     }
 
